@@ -1,0 +1,192 @@
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmdet.registry import DATASETS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / 'tools' / 'dataset_converters' / 'make_glyphs.py'
+
+
+def run(*args: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(SCRIPT), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def make(out: Path, train: int = 6, val: int = 4, size: int = 128, seed: int = 0) -> Path:
+    result = run('--out', out, '--train', train, '--val', val, '--size', size, '--seed', seed)
+    assert result.returncode == 0, result.stderr
+    return out
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    files = sorted(p for p in folder.rglob('*') if p.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def annotations(folder: Path, split: str) -> dict:
+    return json.loads((folder / 'annotations' / f'{split}.json').read_text())
+
+
+@pytest.fixture(scope='module')
+def glyphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp('data') / 'glyphs', train=60, val=10, size=160)
+
+
+def test_same_seed_gives_the_same_bytes(tmp_path):
+    one, two = make(tmp_path / 'one'), make(tmp_path / 'two')
+    assert len(hashes(one)) == 6 + 4 + 2
+    assert hashes(one) == hashes(two)
+
+
+def test_another_seed_gives_other_images(tmp_path):
+    one, two = hashes(make(tmp_path / 'one')), hashes(make(tmp_path / 'two', seed=1))
+    assert one.keys() == two.keys()
+    assert not set(one.values()) & set(two.values())
+
+
+def test_images_do_not_depend_on_the_count(tmp_path):
+    few, many = hashes(make(tmp_path / 'few')), hashes(make(tmp_path / 'many', train=9, val=5))
+    assert all(many[name] == few[name] for name in few if name.endswith('.png'))
+
+
+def test_splits_and_images_all_differ(glyphs):
+    values = list(hashes(glyphs).values())
+    assert len(set(values)) == len(values)
+
+
+def test_annotations_are_coco(glyphs):
+    for split, count in dict(train=60, val=10).items():
+        content = annotations(glyphs, split)
+        assert len(content['images']) == count
+        assert [c['id'] for c in content['categories']] == list(range(1, 11))
+        assert len({a['id'] for a in content['annotations']}) == len(content['annotations'])
+        for image in content['images']:
+            pixels = cv2.imread(str(glyphs / split / image['file_name']))
+            assert pixels.shape == (image['height'], image['width'], 3) == (160, 160, 3)
+        for ann in content['annotations']:
+            x, y, w, h = ann['bbox']
+            assert 0 <= x < x + w <= 160 and 0 <= y < y + h <= 160
+            assert ann['area'] == pytest.approx(w * h, abs=0.01)
+            assert ann['iscrowd'] == 0 and 1 <= ann['category_id'] <= 10
+
+
+def test_statistics_are_those_asked_for(glyphs):
+    content = annotations(glyphs, 'train')
+    per_image = np.bincount([a['image_id'] for a in content['annotations']], minlength=60)
+    assert per_image.max() <= 10 and set(per_image[per_image < 4]) <= {0}
+    heights = np.array([a['bbox'][3] for a in content['annotations']])
+    # A letter of height 14 to 32, turned by at most 25 degrees.
+    assert heights.min() >= 12 and heights.max() <= 42 and 17 < np.median(heights) < 25
+    assert {a['category_id'] for a in content['annotations']} == set(range(1, 11))
+
+
+def test_boxes_hardly_overlap(glyphs):
+    for image in annotations(glyphs, 'train')['images']:
+        boxes = [
+            a['bbox']
+            for a in annotations(glyphs, 'train')['annotations']
+            if a['image_id'] == image['id']
+        ]
+        for i, (x, y, w, h) in enumerate(boxes):
+            for u, v, s, t in boxes[:i]:
+                assert min(x + w, u + s) <= max(x, u) or min(y + h, v + t) <= max(y, v)
+
+
+def test_boxes_are_tight_around_what_was_painted(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    import make_glyphs
+
+    monkeypatch.setattr(make_glyphs, 'OCCLUDED_SHARE', 0)
+    grey = np.full((160, 160, 3), 128, np.float32)
+    for seed in range(10):
+        image = grey.copy()
+        objects = make_glyphs.draw_glyphs(np.random.default_rng(seed), image, [])
+        painted = (np.abs(image - grey).max(2) > 0).astype(np.uint8)
+        inside = np.zeros_like(painted)
+        for _, (x, y, w, h) in objects:
+            left, top = int(np.floor(x)), int(np.floor(y))
+            right, bottom = int(np.ceil(x + w)), int(np.ceil(y + h))
+            inside[top:bottom, left:right] = 1
+            crop = painted[top:bottom, left:right]
+            assert cv2.boundingRect(crop) == (0, 0, right - left, bottom - top)
+        assert not (painted & ~inside & 1).any()
+
+
+def test_same_options_again_change_nothing(glyphs):
+    before = {p: p.stat().st_mtime_ns for p in glyphs.rglob('*')}
+    result = run('--out', glyphs, '--train', 60, '--val', 10)
+    assert result.returncode == 0 and 'already holds this data' in result.stdout
+    assert {p: p.stat().st_mtime_ns for p in glyphs.rglob('*')} == before
+
+
+@pytest.mark.parametrize('options', [('--seed', 1), ('--size', 128), ('--train', 59)])
+def test_other_options_are_refused(glyphs, options):
+    before = hashes(glyphs)
+    defaults = ['--train', 60, '--val', 10]
+    result = run('--out', glyphs, *defaults, *options)
+    assert result.returncode != 0 and str(glyphs) in result.stderr
+    assert hashes(glyphs) == before
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / 'mine.txt').write_text('mine')
+    result = run('--out', tmp_path, '--train', 1, '--val', 1)
+    assert result.returncode != 0 and 'something else' in result.stderr
+    assert os.listdir(tmp_path) == ['mine.txt']
+
+
+def test_data_with_a_missing_image_is_refused(tmp_path):
+    out = make(tmp_path / 'glyphs')
+    (out / 'val' / '000003.png').unlink()
+    result = run('--out', out, '--train', 6, '--val', 4, '--size', 128)
+    assert result.returncode != 0 and not (out / 'val' / '000003.png').exists()
+
+
+@pytest.mark.parametrize('option', ['--seed', '--train', '--val', '--size'])
+def test_bad_numbers_are_refused(tmp_path, option):
+    result = run('--out', tmp_path / 'glyphs', option, -1)
+    assert result.returncode != 0 and f'{option} is -1' in result.stderr
+    assert not os.listdir(tmp_path)
+
+
+def test_preview_is_written_once(glyphs, tmp_path):
+    sheet = tmp_path / 'sheet.png'
+    options = ['--out', glyphs, '--train', 60, '--val', 10, '--preview', sheet]
+    assert run(*options).returncode == 0
+    assert cv2.imread(str(sheet)).shape == (2 * 580, 3 * 580, 3)
+    before = sheet.read_bytes()
+    result = run(*options)
+    assert result.returncode != 0 and str(sheet) in result.stderr
+    assert sheet.read_bytes() == before
+
+
+def test_dataset_config_reads_the_data(glyphs, monkeypatch):
+    monkeypatch.setenv('GLYPHS_ROOT', str(glyphs))
+    register_all_modules()
+    cfg = Config.fromfile(str(ROOT / 'configs' / '_base_' / 'datasets' / 'glyphs_detection.py'))
+    content = annotations(glyphs, 'train')
+    names = tuple(c['name'] for c in content['categories'])
+    assert tuple(cfg.metainfo.classes) == names and len(cfg.metainfo.palette) == 10
+    assert cfg.val_evaluator.ann_file == f'{glyphs}/annotations/val.json'
+
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    assert len(dataset) == 60  # Images without objects stay.
+    for index in range(5):
+        sample = dataset[index]
+        truth = [a for a in content['annotations'] if a['image_id'] == index]
+        instances = sample['data_samples'].gt_instances
+        assert tuple(sample['inputs'].shape) == (3, 160, 160)
+        assert [names[i] for i in instances.labels] == [names[a['category_id'] - 1] for a in truth]
+        xywh = np.array([a['bbox'] for a in truth]).reshape(-1, 4)
+        xyxy = np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]])
+        assert np.allclose(instances.bboxes.tensor.numpy(), xyxy, atol=1e-4)
+    assert len(DATASETS.build(cfg.val_dataloader.dataset)) == 10
