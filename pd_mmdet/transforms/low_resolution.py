@@ -1,0 +1,198 @@
+"""Two views of one photograph: the large image and the small one."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmdet.registry import TRANSFORMS
+from mmdet.structures.bbox import BaseBoxes
+from mmdet.structures.mask import BaseInstanceMasks
+
+from ..ratio import parse_ratio
+from .degradation import Degradation, Random
+
+VIEWS = ('hr', 'lr')
+INTERPOLATIONS = ('area', 'bilinear', 'bicubic', 'nearest')
+
+_BOXES = ('gt_bboxes', 'proposals')
+# What these hold doesn't depend on the size of the image.
+_WITHOUT_PIXELS = ('gt_bboxes_labels', 'gt_ignore_flags', 'gt_instances_ids', 'proposals_scores')
+_KNOWN = frozenset(
+    (*_BOXES, *_WITHOUT_PIXELS, 'img', 'gt_masks', 'gt_seg_map', 'homography_matrix')
+)
+
+
+@TRANSFORMS.register_module()
+class LowResolution(BaseTransform):
+    """Make the views ``hr`` and ``lr`` of one image, after every augmentation and before packing.
+
+    ``hr`` is the image, padded at the right and bottom to a multiple of p, where the ratio is
+    k = p/q; ``lr`` is ``hr`` made k times smaller. Boxes, masks, ``scale_factor``, shapes and
+    ``homography_matrix`` follow: in ``lr`` they are those of ``hr`` divided by k. ``ori_shape``
+    and the raw ``instances`` stay those of the file, so that predictions on either view are
+    brought back to it.
+
+    Args:
+        ratio: side of ``hr`` over side of ``lr``: a number or 'p/q', see :func:`parse_ratio`.
+        views: what to yield. Both: the results become ``dict(hr=<results>, lr=<results>)``.
+            One: they stay an ordinary results dict, that view's.
+        interpolation: 'area' (the mean weighted by area), 'bilinear', 'bicubic' or 'nearest'.
+        degradation: options of :class:`Degradation` (``blur``, ``noise``, ``jpeg``), applied to
+            ``lr`` only.
+        seed: with a seed, what is drawn for an image depends only on it and on ``img_id``: for
+            testing. Without, it is drawn from numpy's global state.
+        min_side: the least side of ``lr`` in pixels, as a rule the stride of the finest level.
+
+    Raises:
+        ValueError: an option is not as above; an image is too small (with its file name); the
+            results hold an annotation which the transform can't bring to the small image.
+    """
+
+    def __init__(
+        self,
+        ratio: int | float | str | Fraction,
+        views: Sequence[str] = VIEWS,
+        interpolation: str = 'area',
+        degradation: Mapping | None = None,
+        seed: int | None = None,
+        min_side: int = 8,
+    ) -> None:
+        self.ratio = parse_ratio(ratio)
+        if sorted(views) not in (['hr'], ['lr'], ['hr', 'lr']):
+            raise ValueError(f"views must name 'hr', 'lr' or both, each once; got {views!r}")
+        if interpolation not in INTERPOLATIONS:
+            raise ValueError(
+                f'interpolation must be one of {INTERPOLATIONS}; got {interpolation!r}'
+            )
+        unknown = set(degradation or ()) - {'blur', 'noise', 'jpeg'}
+        if unknown:
+            raise ValueError(f"degradation has 'blur', 'noise' and 'jpeg'; got {sorted(unknown)}")
+        self.views = tuple(views)
+        self.interpolation = interpolation
+        self.degradation = Degradation(**degradation) if degradation else None
+        self.seed = seed
+        self.min_side = min_side
+
+    def transform(self, results: dict) -> dict:
+        """Make the views of one image.
+
+        Args:
+            results: of an ordinary pipeline; changed in place to those of ``hr``.
+        """
+        _refuse_unknown(results)
+        self._pad(results)
+        if 'lr' not in self.views:
+            return results
+        small = self._shrink(results)
+        return small if 'hr' not in self.views else dict(hr=results, lr=small)
+
+    def _pad(self, results: dict) -> None:
+        img = results['img'] = _contiguous(results['img'])
+        p = self.ratio.numerator
+        shape = tuple(-(-side // p) * p for side in img.shape[:2])
+        if shape != img.shape[:2]:
+            results['img'] = mmcv.impad(img, shape=shape, padding_mode='edge')
+            if 'gt_masks' in results:
+                results['gt_masks'] = results['gt_masks'].pad(shape)
+            if 'gt_seg_map' in results:
+                results['gt_seg_map'] = mmcv.impad(
+                    results['gt_seg_map'], shape=shape, padding_mode='edge'
+                )
+        results.setdefault('scale_factor', (1.0, 1.0))
+        _record_shape(results)
+
+    def _shrink(self, results: dict) -> dict:
+        k = self.ratio
+        small = dict(results)
+        shape = tuple(int(side / k) for side in results['img'].shape[:2])
+        if min(shape) < self.min_side:
+            raise ValueError(
+                f'{results.get("img_path", "an image")}: the small image is {shape[1]}x{shape[0]} '
+                f'pixels (width x height), at ratio {k}; its sides must be at least '
+                f'min_side={self.min_side}'
+            )
+        small['img'] = self._shrink_image(results, shape)
+        for key in _BOXES:
+            if key in results:
+                small[key] = _shrink_boxes(results[key], k)
+        if 'gt_masks' in results:
+            # On bitmaps this is the majority; nearest would shift them by (k - 1) / 2 pixels.
+            small['gt_masks'] = results['gt_masks'].resize(shape, interpolation='area')
+        if 'gt_seg_map' in results:
+            small['gt_seg_map'] = _resize(results['gt_seg_map'], shape, 'nearest')
+        small['scale_factor'] = tuple(factor / float(k) for factor in results['scale_factor'])
+        if 'homography_matrix' in results:
+            to_small = np.diag([1 / k, 1 / k, 1]).astype(np.float32)
+            small['homography_matrix'] = to_small @ results['homography_matrix']
+        _record_shape(small)
+        return small
+
+    def _shrink_image(self, results: dict, shape: tuple[int, int]) -> np.ndarray:
+        def downsample(img: np.ndarray) -> np.ndarray:
+            return _resize(img, shape, self.interpolation)
+
+        if self.degradation is None:
+            return downsample(results['img'])
+        return self.degradation(results['img'], downsample, self._random(results))
+
+    def _random(self, results: dict) -> Random:
+        if self.seed is None:
+            return np.random
+        image = zlib.crc32(str(results.get('img_id', 0)).encode())
+        return np.random.RandomState([self.seed, image])
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.__class__.__name__}(ratio='{self.ratio}', views={self.views}, "
+            f'interpolation={self.interpolation!r}, degradation={self.degradation}, '
+            f'seed={self.seed}, min_side={self.min_side})'
+        )
+
+
+def _refuse_unknown(results: dict) -> None:
+    for key in results.keys() - _KNOWN:
+        value = results[key]
+        if key.startswith('gt_') or isinstance(
+            value, (np.ndarray, torch.Tensor, BaseBoxes, BaseInstanceMasks)
+        ):
+            raise ValueError(
+                f'LowResolution does not know how to bring {key!r} ({type(value).__name__}) to the '
+                f'small image; it knows {sorted(_KNOWN)}. Remove the key from the results before '
+                'it if nothing reads it'
+            )
+
+
+def _contiguous(img: np.ndarray) -> np.ndarray:
+    """Settle what numpy has only indexed: swapped channels, a flip sideways.
+
+    OpenCV copies such images pixel by pixel before each of its operations, which takes longer
+    than everything else here.
+    """
+    if img.strides[1] < 0:
+        return cv2.flip(_contiguous(img[:, ::-1]), 1)
+    if img.ndim == 3 and img.strides[2] != img.itemsize:
+        return cv2.merge([img[..., channel] for channel in range(img.shape[2])])
+    return img
+
+
+def _record_shape(results: dict) -> None:
+    results['img_shape'] = results['img'].shape[:2]
+    if 'pad_shape' in results:
+        results['pad_shape'] = results['img'].shape
+
+
+def _shrink_boxes(boxes: BaseBoxes | np.ndarray, ratio: Fraction) -> BaseBoxes | np.ndarray:
+    if not isinstance(boxes, BaseBoxes):
+        return boxes / np.float32(ratio)
+    boxes = boxes.clone()
+    boxes.rescale_((float(1 / ratio),) * 2)
+    return boxes
+
+
+def _resize(img: np.ndarray, shape: tuple[int, int], interpolation: str) -> np.ndarray:
+    return mmcv.imresize(img, shape[::-1], interpolation=interpolation, backend='cv2')

@@ -1,0 +1,378 @@
+import random
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from mmdet.models.data_preprocessors import BatchSyncRandomResize, DetDataPreprocessor
+from mmdet.registry import MODELS
+from mmdet.structures.bbox import HorizontalBoxes
+from mmdet.structures.mask import BitmapMasks
+from mmengine.dataset import pseudo_collate
+from mmengine.logging import MessageHub
+from mmengine.model import BaseModel
+
+from pd_mmdet.data_preprocessor import PairedDetDataPreprocessor
+from pd_mmdet.transforms import LowResolution, PackPairedDetInputs
+
+RGB = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
+CAFFE = dict(mean=[103.53, 116.28, 123.675], std=[1.0, 1.0, 1.0], bgr_to_rgb=False)
+SIZES = [(67, 93), (80, 71)]
+
+
+def cfg(divisor=32, normalisation=RGB, **options):
+    return dict(
+        type='DetDataPreprocessor', pad_size_divisor=divisor, **(dict(normalisation) | options)
+    )
+
+
+def paired(student=None, teacher=None, ratio=2, **options):
+    """Of a student and a teacher with the stock preprocessor."""
+    return PairedDetDataPreprocessor(student or cfg(), ratio, teacher or cfg(), **options)
+
+
+def batch(ratio=2, views=('hr', 'lr'), sizes=SIZES, objects=(2, 0), masks=False):
+    samples = []
+    for i, ((height, width), number) in enumerate(zip(sizes, objects, strict=True)):
+        rng = np.random.RandomState(i)
+        corners = rng.uniform(0, 60, (number, 2, 2))
+        boxes = np.concatenate([corners.min(1), corners.max(1)], axis=1).astype(np.float32)
+        results = dict(
+            img=rng.randint(0, 256, (height, width, 3), dtype=np.uint8),
+            img_id=i,
+            img_shape=(height, width),
+            ori_shape=(height, width),
+            gt_bboxes=HorizontalBoxes(boxes.reshape(-1, 4)),
+            gt_bboxes_labels=rng.randint(0, 5, number),
+            gt_ignore_flags=np.arange(number) == 1,
+        )
+        if masks:
+            bits = rng.randint(0, 2, (number, height, width), dtype=np.uint8)
+            results['gt_masks'] = BitmapMasks(bits, height, width)
+        samples.append(PackPairedDetInputs()(LowResolution(ratio, views)(results)))
+    return pseudo_collate(samples)
+
+
+def of_view(data, view):
+    return {key: value[view] for key, value in data.items()}
+
+
+def assert_same_samples(found, expected):
+    assert len(found) == len(expected)
+    for sample, wanted in zip(found, expected, strict=True):
+        assert sample.metainfo == wanted.metainfo
+        for name in ('gt_instances', 'ignored_instances'):
+            assert torch.equal(sample.get(name).bboxes, wanted.get(name).bboxes)
+            assert torch.equal(sample.get(name).labels, wanted.get(name).labels)
+
+
+def assert_same(found, expected):
+    assert torch.equal(found['inputs'], expected['inputs'])
+    assert_same_samples(found['data_samples'], expected['data_samples'])
+
+
+# In training, on paired views
+
+
+@pytest.mark.parametrize('divisors', [(32, 32), (1, 32), (32, 64), (1, 1), (16, 24)])
+@pytest.mark.parametrize('ratio', ['5/4', '3/2', 2, 4])
+def test_padded_shapes_are_in_the_ratio_and_suit_both_sides(ratio, divisors):
+    student, teacher = divisors
+    data = batch(ratio)
+    out = paired(cfg(student), cfg(teacher), ratio)(data, training=True)
+    k = Fraction(ratio)
+
+    small, large = (tuple(out['inputs'][name].shape[-2:]) for name in ('student', 'teacher'))
+    assert large == tuple(k * side for side in small)
+    # By trying: the smallest multiple of the student's whose k-fold is one of the teacher's.
+    unit = next(d for d in range(student, 10000, student) if (k * d / teacher).denominator == 1)
+    for axis in (0, 1):
+        longest = max(img.shape[1 + axis] for img in data['inputs']['lr'])
+        assert small[axis] == -(-longest // unit) * unit
+
+    for lr, hr in zip(*(out['data_samples'][name] for name in ('student', 'teacher')), strict=True):
+        assert lr.batch_input_shape == small and hr.batch_input_shape == large
+        assert hr.img_shape == tuple(k * side for side in lr.img_shape)
+        assert hr.pad_shape == tuple(k * side for side in lr.pad_shape)
+        torch.testing.assert_close(hr.gt_instances.bboxes, lr.gt_instances.bboxes * float(k))
+        torch.testing.assert_close(
+            hr.ignored_instances.bboxes, lr.ignored_instances.bboxes * float(k)
+        )
+
+
+@pytest.mark.parametrize('ratio', ['3/2', 2, 4])
+def test_each_side_normalises_as_it_does_alone(ratio):
+    """The stock preprocessors, padding to what the pair settles on, give the same."""
+    data = batch(ratio)
+    out = paired(cfg(32), cfg(32, CAFFE), ratio)(data, training=True)
+    unit = 64 if ratio == '3/2' else 32
+    student = MODELS.build(cfg(unit))(of_view(data, 'lr'), training=True)
+    teacher_unit = int(Fraction(ratio) * unit)
+    teacher = MODELS.build(cfg(teacher_unit, CAFFE))(of_view(data, 'hr'), training=True)
+    for name, alone in dict(student=student, teacher=teacher).items():
+        assert_same({key: out[key][name] for key in out}, alone)
+
+
+def test_the_callers_samples_are_left_alone():
+    data = batch()
+    paired(student_view='hr')(data, training=True)
+    for sample in data['data_samples']['hr']:
+        assert isinstance(sample.gt_instances.bboxes, HorizontalBoxes)
+        assert 'pad_shape' not in sample
+
+
+@pytest.mark.parametrize('view', ['hr', 'lr'])
+def test_sides_that_agree_share_tensor_and_samples(view):
+    out = paired(student_view=view, teacher_view=view)(batch(), training=True)
+    assert out['inputs']['student'] is out['inputs']['teacher']
+    assert out['data_samples']['student'] is out['data_samples']['teacher']
+    assert_same(
+        {key: out[key]['student'] for key in out},
+        MODELS.build(cfg())(of_view(batch(), view), training=True),
+    )
+
+
+@pytest.mark.parametrize('view', ['hr', 'lr'])
+def test_sides_on_one_view_with_other_normalisations(view):
+    student, teacher = cfg(32), cfg(48, CAFFE)
+    data = batch()
+    out = paired(student, teacher, student_view=view, teacher_view=view)(data, training=True)
+    for name, normalisation in dict(student=RGB, teacher=CAFFE).items():
+        alone = MODELS.build(cfg(96, normalisation))(of_view(data, view), training=True)
+        assert_same({key: out[key][name] for key in out}, alone)
+
+
+@pytest.mark.parametrize('ratio', ['5/4', 2])
+@pytest.mark.parametrize('teacher', [cfg(), cfg(32, CAFFE), None])
+def test_target_is_hr_in_the_students_normalisation(ratio, teacher):
+    data = batch(ratio)
+    preprocessor = PairedDetDataPreprocessor(cfg(), ratio, teacher, target=True)
+    out = preprocessor(data, training=True)
+    target = out['inputs']['target']
+    k = Fraction(ratio)
+    assert target.shape[-2:] == tuple(k * side for side in out['inputs']['student'].shape[-2:])
+    for padded, img in zip(target, data['inputs']['hr'], strict=True):
+        _, height, width = img.shape
+        mean, std = (torch.tensor(RGB[name]).view(3, 1, 1) for name in ('mean', 'std'))
+        torch.testing.assert_close(padded[:, :height, :width], (img.flip(0) - mean) / std)
+        assert not padded[:, height:].any() and not padded[..., width:].any()
+    assert (target is out['inputs'].get('teacher')) == (teacher == cfg())
+    assert 'target' not in out['data_samples']
+
+
+def test_target_does_not_change_how_the_student_pads():
+    data = batch('5/4')
+    alone = MODELS.build(cfg())(of_view(data, 'lr'), training=True)
+    out = PairedDetDataPreprocessor(cfg(), '5/4', target=True)(data, training=True)
+    assert_same({key: out[key]['student'] for key in out}, alone)
+
+
+@pytest.mark.parametrize(
+    'other',
+    [dict(bgr_to_rgb=False), dict(mean=CAFFE['mean']), dict(std=[1, 1, 1]), dict(pad_value=1)],
+)
+def test_a_tensor_is_shared_only_if_it_is_the_same(other):
+    teacher = cfg(**other)
+    out = paired(teacher=teacher, student_view='hr')(batch(), training=True)['inputs']
+    alone = MODELS.build(teacher)(of_view(batch(), 'hr'), training=True)['inputs']
+    assert torch.equal(out['teacher'], alone)
+    assert not torch.equal(out['teacher'], out['student'])
+
+
+def test_target_where_the_teacher_reads_lr_too():
+    out = paired(teacher_view='lr', target=True)(batch(), training=True)
+    assert out['inputs']['teacher'] is out['inputs']['student']
+    assert out['inputs']['target'].shape[-2:] == (128, 128)
+    assert out['inputs']['student'].shape[-2:] == (64, 64)
+
+
+def test_without_a_teacher():
+    data = batch()
+    out = PairedDetDataPreprocessor(cfg(), 2)(data, training=True)
+    assert out['inputs'].keys() == out['data_samples'].keys() == {'student'}
+    alone = MODELS.build(cfg())(of_view(data, 'lr'), training=True)
+    assert_same({key: out[key]['student'] for key in out}, alone)
+
+
+def test_masks_are_padded_with_their_view():
+    masked = cfg(pad_mask=True)
+    out = paired(masked, masked)(batch(objects=(3, 1), masks=True), training=True)
+    for name in ('student', 'teacher'):
+        for sample in out['data_samples'][name]:
+            masks = sample.gt_instances.masks
+            assert (masks.height, masks.width) == out['inputs'][name].shape[-2:]
+
+
+# Everything else goes through the student's own
+
+
+@pytest.mark.parametrize('view', ['hr', 'lr'])
+def test_in_testing_only_the_students_view_is_read(view):
+    data = batch('3/2')
+    preprocessor = paired(
+        teacher=cfg(32, CAFFE), ratio='3/2', student_view=view, target=view == 'lr'
+    )
+    assert_same(preprocessor(data), MODELS.build(cfg())(of_view(data, view)))
+
+
+@pytest.mark.parametrize('view', ['hr', 'lr'])
+def test_an_ordinary_batch_passes_as_without_a_pair(view):
+    preprocessor = paired(teacher=cfg(64, CAFFE), target=True)
+    assert_same(preprocessor(batch(views=[view])), MODELS.build(cfg())(batch(views=[view])))
+
+
+def test_an_ordinary_batch_in_training():
+    stock = MODELS.build(cfg())(batch(views=['lr']), training=True)
+    alone = PairedDetDataPreprocessor(cfg(), 2)(batch(views=['lr']), training=True)
+    assert_same(alone, stock)
+
+    both_large = paired(student_view='hr')(batch(views=['hr']), training=True)
+    stock = MODELS.build(cfg())(batch(views=['hr']), training=True)
+    assert_same({key: both_large[key]['teacher'] for key in both_large}, stock)
+
+    with pytest.raises(ValueError, match='one view, but training reads .*PackPairedDetInputs'):
+        paired()(batch(views=['lr']), training=True)
+
+
+# Resizing whole batches
+
+
+def resizing(size_divisor=32, interval=1):
+    augment = dict(
+        type='BatchSyncRandomResize',
+        random_size_range=(64, 256),
+        size_divisor=size_divisor,
+        interval=interval,
+    )
+    return cfg(batch_augments=[augment])
+
+
+@pytest.fixture
+def first_iteration():
+    hub = MessageHub.get_current_instance()
+    before = hub.get_info('iter')
+    hub.update_info('iter', 0)
+    yield
+    hub.update_info('iter', before)
+
+
+@pytest.mark.parametrize('ratio', ['3/2', 2])
+def test_batches_are_resized_together(ratio, first_iteration):
+    """The student's view goes through exactly what it goes through alone."""
+    k = Fraction(ratio)
+    unit = 64 if ratio == '3/2' else 32
+    both = paired(resizing(unit), cfg(32, CAFFE), ratio, target=True)
+    alone = MODELS.build(resizing(unit) | dict(pad_size_divisor=unit))
+    random.seed(1)
+    outs = [both(batch(ratio), training=True) for _ in range(4)]
+    state = random.getstate()
+    random.seed(1)
+    for out in outs:
+        expected = alone(of_view(batch(ratio), 'lr'), training=True)
+        assert_same({key: out[key]['student'] for key in out}, expected)
+        small = out['inputs']['student'].shape[-2:]
+        for name in ('teacher', 'target'):
+            assert out['inputs'][name].shape[-2:] == tuple(k * side for side in small)
+        for lr, hr in zip(*out['data_samples'].values(), strict=True):
+            boxes = lr.gt_instances.bboxes
+            torch.testing.assert_close(hr.gt_instances.bboxes, boxes * float(k))
+            assert hr.batch_input_shape == tuple(k * side for side in lr.batch_input_shape)
+    assert random.getstate() == state
+    assert len({out['inputs']['student'].shape for out in outs}) > 1
+
+
+def test_batches_of_one_view_are_resized_once(first_iteration):
+    both = paired(resizing(), cfg(32, CAFFE), student_view='hr')
+    random.seed(1)
+    both(batch(), training=True)
+    out = both(batch(), training=True)
+    assert out['inputs']['student'].shape == out['inputs']['teacher'].shape
+    assert out['inputs']['student'].shape != both(batch(), training=True)['inputs']['student'].shape
+    alone = MODELS.build(resizing())
+    random.seed(1)
+    alone(of_view(batch(), 'hr'), training=True)
+    expected = alone(of_view(batch(), 'hr'), training=True)
+    assert_same({key: out[key]['student'] for key in out}, expected)
+
+
+def test_a_teachers_batch_augmentation_is_left_out(first_iteration):
+    with_it = paired(teacher=resizing())
+    for _ in range(3):
+        out = with_it(batch(), training=True)
+        assert out['inputs']['teacher'].shape == (2, 3, 128, 128)
+
+
+def test_other_batch_augmentations_are_refused():
+    padding = cfg(batch_augments=[dict(type='BatchFixedSizePad', size=(64, 64))])
+    with pytest.raises(ValueError, match="BatchFixedSizePad can't be applied to paired views"):
+        paired(padding)
+
+
+def test_sizes_that_do_not_suit_the_ratio_are_refused():
+    with pytest.raises(ValueError, match='size_divisor=32.*ratio 3/2.*multiples of 64'):
+        paired(resizing(32), ratio=1.5)
+
+
+# Device and state
+
+
+def test_it_has_no_state_and_follows_the_model():
+    class Model(BaseModel):
+        def forward(self, inputs, data_samples=None, mode='tensor'):
+            return inputs
+
+    model = Model(data_preprocessor=paired(teacher=cfg(32, CAFFE), target=True))
+    assert not model.state_dict()
+    assert not list(model.parameters())
+    model.to('meta')
+    out = model.data_preprocessor(batch(), training=True)
+    assert {tensor.device.type for tensor in out['inputs'].values()} == {'meta'}
+
+
+def test_it_follows_to_by_itself():
+    preprocessor = paired(teacher=cfg(32, CAFFE), target=True).to('meta')
+    out = preprocessor(batch(), training=True)
+    assert {tensor.device.type for tensor in out['inputs'].values()} == {'meta'}
+    assert preprocessor(batch())['inputs'].device.type == 'meta'
+
+
+def test_built_preprocessors_are_taken_and_left_as_they_are():
+    student, teacher = MODELS.build(resizing()), MODELS.build(cfg(64, CAFFE))
+    options = dict(type='PairedDetDataPreprocessor', ratio=2, student=student, teacher=teacher)
+    MODELS.build(options)(batch(), training=False)
+    assert (student.pad_size_divisor, teacher.pad_size_divisor) == (32, 64)
+    assert isinstance(student.batch_augments[0], BatchSyncRandomResize)
+    assert isinstance(student, DetDataPreprocessor)
+
+
+# Bad input
+
+
+def test_a_ratio_that_is_not_the_datas_is_refused():
+    match = r"the data's ratio is 2 .* the distiller's is 4: set LowResolution\(ratio='4'\)"
+    for training in (True, False):
+        with pytest.raises(ValueError, match=match):
+            paired(ratio=4)(batch(2), training)
+
+
+def test_a_view_that_the_batch_lacks_is_named():
+    data = {key: {'lr': value['lr']} for key, value in batch().items()}
+    match = r"teacher reads view 'hr' but the batch carries \['lr'\]: add 'hr' to LowResolution"
+    with pytest.raises(ValueError, match=match):
+        paired()(data, training=True)
+    assert paired()(data, training=False)
+
+
+@pytest.mark.parametrize(
+    ('options', 'error', 'match'),
+    [
+        (dict(ratio=1), ValueError, 'ratio must be'),
+        (dict(student_view='mr'), ValueError, "student_view must be .* got 'mr'"),
+        (dict(teacher_view='mr'), ValueError, "teacher_view must be .* got 'mr'"),
+        (dict(student_view='hr', target=True), ValueError, "is for student_view='lr'"),
+        (dict(teacher=dict(type='BaseDataPreprocessor')), TypeError, 'teacher.*BaseDataPre'),
+    ],
+)
+def test_bad_options_are_refused_when_built(options, error, match):
+    with pytest.raises(error, match=match):
+        paired(**options)

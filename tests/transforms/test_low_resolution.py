@@ -1,0 +1,323 @@
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import TRANSFORMS
+from mmdet.structures.bbox import HorizontalBoxes
+from mmdet.structures.mask import BitmapMasks, PolygonMasks
+
+from pd_mmdet.transforms import LowResolution
+
+RATIOS = ['5/4', '3/2', 2, 3, 4]
+BOXES = torch.tensor([[3.0, 5.0, 40.0, 50.0], [10.5, 0.0, 93.0, 67.0], [0.0, 1.0, 2.0, 3.0]])
+
+
+def photograph(height=67, width=93, seed=0):
+    return np.random.RandomState(seed).randint(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def results_of(img, **extra):
+    height, width = img.shape[:2]
+    return dict(
+        img=img,
+        img_id=7,
+        img_path='photographs/7.jpg',
+        img_shape=(height, width),
+        ori_shape=(2 * height, 3 * width),
+        scale_factor=(1 / 3, 1 / 2),
+        gt_bboxes=HorizontalBoxes(BOXES.clone()),
+        gt_bboxes_labels=np.array([1, 0, 2]),
+        gt_ignore_flags=np.array([False, False, True]),
+        instances=[dict(bbox=[0, 0, 1, 1], bbox_label=0)],
+        **extra,
+    )
+
+
+def overlaps(large, small):
+    """Row i: the share of each large cell in small cell i."""
+    k = large / small
+    weights = np.zeros((small, large))
+    for i in range(small):
+        for j in range(large):
+            weights[i, j] = max(0, min((i + 1) * k, j + 1) - max(i * k, j)) / k
+    return weights
+
+
+@pytest.mark.parametrize('ratio', RATIOS)
+@pytest.mark.parametrize('dtype', [np.uint8, np.float32])
+def test_the_small_image_is_the_mean_weighted_by_area(ratio, dtype):
+    img = photograph().astype(dtype)
+    views = LowResolution(ratio)(results_of(img))
+    large, small = views['hr']['img'], views['lr']['img']
+
+    k, p = Fraction(ratio), Fraction(ratio).numerator
+    assert large.shape[0] % p == large.shape[1] % p == 0
+    assert 0 <= large.shape[0] - 67 < p and 0 <= large.shape[1] - 93 < p
+    below, right = large.shape[0] - 67, large.shape[1] - 93
+    np.testing.assert_array_equal(large, np.pad(img, ((0, below), (0, right), (0, 0)), mode='edge'))
+
+    assert tuple(k * side for side in small.shape[:2]) == large.shape[:2]
+    rows = overlaps(large.shape[0], small.shape[0])
+    columns = overlaps(large.shape[1], small.shape[1])
+    mean = np.einsum('ai,bj,ijc->abc', rows, columns, large.astype(float))
+    assert small.dtype == dtype
+    assert np.abs(small - mean).max() < (0.501 if dtype == np.uint8 else 1e-3)
+
+
+@pytest.mark.parametrize(
+    ('name', 'code'),
+    [
+        ('bilinear', cv2.INTER_LINEAR),
+        ('bicubic', cv2.INTER_CUBIC),
+        ('nearest', cv2.INTER_NEAREST),
+    ],
+)
+def test_other_interpolations_are_opencvs(name, code):
+    img = photograph(66, 93)
+    small = LowResolution(1.5, views=['lr'], interpolation=name)(results_of(img.copy()))
+    np.testing.assert_array_equal(small['img'], cv2.resize(img, (62, 44), interpolation=code))
+
+
+@pytest.mark.parametrize('ratio', RATIOS)
+def test_boxes_and_metainfo_are_divided_by_the_ratio(ratio):
+    homography = np.array([[2, 0, 1], [0, 2, 3], [0, 0, 1]], dtype=np.float32)
+    results = results_of(
+        photograph(),
+        homography_matrix=homography,
+        pad_shape=(67, 93, 3),
+        proposals=BOXES.numpy().copy(),
+        proposals_scores=np.ones(3, dtype=np.float32),
+    )
+    views = LowResolution(ratio)(results)
+    large, small = views['hr'], views['lr']
+    k = float(Fraction(ratio))
+
+    torch.testing.assert_close(large['gt_bboxes'].tensor, BOXES, rtol=0, atol=0)
+    torch.testing.assert_close(small['gt_bboxes'].tensor, BOXES / k)
+    np.testing.assert_array_equal(large['proposals'], BOXES.numpy())
+    np.testing.assert_allclose(small['proposals'], BOXES.numpy() / k, rtol=1e-6)
+    assert small['proposals'].dtype == np.float32
+    assert small['scale_factor'] == (1 / 3 / k, 1 / 2 / k)
+    assert large['scale_factor'] == (1 / 3, 1 / 2)
+    point = np.array([11.0, 7.0, 1.0])
+    np.testing.assert_allclose(
+        (small['homography_matrix'] @ point)[:2] * k, (homography @ point)[:2], rtol=1e-6
+    )
+    for view in (large, small):
+        assert view['img_shape'] == view['img'].shape[:2]
+        assert view['pad_shape'] == view['img'].shape
+        assert view['ori_shape'] == (134, 279)
+        assert view['instances'] == results['instances']
+        assert view['gt_ignore_flags'].tolist() == [False, False, True]
+        assert view['gt_bboxes_labels'].tolist() == [1, 0, 2]
+
+
+@pytest.mark.parametrize('ratio', RATIOS)
+@pytest.mark.parametrize('resize', [None, dict(scale=(150, 150), keep_ratio=True)])
+def test_boxes_of_either_view_return_to_the_file(ratio, resize):
+    """By the rule of MMDetection's heads: boxes / scale_factor."""
+    results = dict(img=photograph(), gt_bboxes=HorizontalBoxes(BOXES.clone()))
+    results.update(img_shape=(67, 93), ori_shape=(67, 93))
+    if resize:
+        results = TRANSFORMS.build(dict(type='Resize', **resize))(results)
+    for view in LowResolution(ratio)(results).values():
+        width, height = view['scale_factor']
+        found = view['gt_bboxes'].tensor / torch.tensor([width, height, width, height])
+        torch.testing.assert_close(found, BOXES)
+
+
+def test_plain_arrays_of_boxes():
+    results = results_of(photograph()) | dict(gt_bboxes=BOXES.numpy())
+    views = LowResolution(2)(results)
+    np.testing.assert_array_equal(views['lr']['gt_bboxes'], BOXES.numpy() / 2)
+    assert views['lr']['gt_bboxes'].dtype == np.float32
+
+
+def test_an_image_without_objects():
+    results = results_of(photograph()) | dict(
+        gt_bboxes=HorizontalBoxes(torch.zeros(0, 4)),
+        gt_bboxes_labels=np.zeros(0, dtype=np.int64),
+        gt_ignore_flags=np.zeros(0, dtype=bool),
+        gt_masks=BitmapMasks([], 67, 93),
+    )
+    views = LowResolution(1.5)(results)
+    assert views['lr']['gt_bboxes'].tensor.shape == (0, 4)
+    assert views['lr']['gt_masks'].masks.shape == (0, *views['lr']['img_shape'])
+    assert views['hr']['gt_masks'].masks.shape == (0, *views['hr']['img_shape'])
+
+
+@pytest.mark.parametrize('ratio', RATIOS)
+def test_bitmap_masks_keep_the_cells_that_are_mostly_covered(ratio):
+    mask = np.zeros((1, 67, 93), dtype=np.uint8)
+    mask[0, 10:43, 20:71] = 1
+    views = LowResolution(ratio)(results_of(photograph(), gt_masks=BitmapMasks(mask, 67, 93)))
+    large, small = (views[view]['gt_masks'] for view in ('hr', 'lr'))
+    assert large.masks.shape[1:] == views['hr']['img_shape']
+    assert small.masks.shape[1:] == views['lr']['img_shape']
+    np.testing.assert_array_equal(large.masks[0, :67, :93], mask[0])
+    assert large.masks.sum() == mask.sum()
+
+    rows = overlaps(large.masks.shape[1], small.masks.shape[1])
+    columns = overlaps(large.masks.shape[2], small.masks.shape[2])
+    share = rows @ large.masks[0] @ columns.T
+    decided = np.abs(share - 0.5) > 1e-6
+    np.testing.assert_array_equal(small.masks[0][decided], (share > 0.5)[decided])
+
+
+def test_polygon_masks_are_divided():
+    polygon = np.array([3.0, 4.0, 30.0, 8.0, 9.0, 60.0])
+    masks = PolygonMasks([[polygon]], 67, 93)
+    views = LowResolution(1.5)(results_of(photograph(), gt_masks=masks))
+    np.testing.assert_array_equal(views['hr']['gt_masks'].masks[0][0], polygon)
+    np.testing.assert_allclose(views['lr']['gt_masks'].masks[0][0], polygon / 1.5)
+    for view in views.values():
+        assert (view['gt_masks'].height, view['gt_masks'].width) == view['img_shape']
+
+
+def test_segmentation_map_follows():
+    """Blocks of the size of a small cell, so that every way of sampling agrees."""
+    labels = np.random.RandomState(0).randint(0, 20, (17, 24), dtype=np.uint8)
+    large = labels.repeat(4, axis=0).repeat(4, axis=1)[:67, :93]
+    views = LowResolution(4)(results_of(photograph(), gt_seg_map=large.copy()))
+    np.testing.assert_array_equal(views['lr']['gt_seg_map'], labels)
+    np.testing.assert_array_equal(views['hr']['gt_seg_map'][:67, :93], large)
+    assert views['hr']['gt_seg_map'].shape == views['hr']['img_shape']
+
+
+@pytest.mark.parametrize('view', ['hr', 'lr'])
+def test_one_view_stays_an_ordinary_results_dict(view):
+    both = LowResolution(1.5)(results_of(photograph()))[view]
+    one = LowResolution(1.5, views=(view,))(results_of(photograph()))
+    assert one.keys() == both.keys()
+    np.testing.assert_array_equal(one['img'], both['img'])
+    torch.testing.assert_close(one['gt_bboxes'].tensor, both['gt_bboxes'].tensor)
+    assert one['img_shape'] == both['img_shape']
+
+
+def test_the_large_image_is_not_copied_where_it_fits():
+    img = photograph(66, 90)
+    assert LowResolution(2)(results_of(img))['hr']['img'] is img
+
+
+@pytest.mark.parametrize('flip', [np.s_[:, ::-1], np.s_[::-1], np.s_[::-1, ::-1], np.s_[3:, 5:]])
+@pytest.mark.parametrize('channels', [np.s_[..., [2, 0, 1]], np.s_[..., ::-1], np.s_[..., 0]])
+def test_any_memory_order_is_read(flip, channels):
+    img = photograph()[channels][flip]
+    expected = LowResolution(1.5)(results_of(np.ascontiguousarray(img)))
+    views = LowResolution(1.5)(results_of(img))
+    for view in ('hr', 'lr'):
+        np.testing.assert_array_equal(views[view]['img'], expected[view]['img'])
+
+
+@pytest.mark.parametrize('key', ['gt_keypoints', 'gt_depth', 'corners'])
+def test_an_unknown_annotation_is_refused(key):
+    with pytest.raises(ValueError, match=f"does not know how to bring '{key}'"):
+        LowResolution(2)(results_of(photograph(), **{key: np.zeros((3, 2))}))
+
+
+def test_a_small_image_is_refused_with_its_file_name():
+    assert LowResolution(4, min_side=16)(results_of(photograph(64, 93)))
+    with pytest.raises(ValueError, match=r'photographs/7\.jpg: .* 24x15 .* min_side=16'):
+        LowResolution(4, min_side=16)(results_of(photograph(60, 93)))
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(ratio=1),
+        dict(views=()),
+        dict(views=('hr', 'hr')),
+        dict(views=('lr', 'mr')),
+        dict(views='lr'),
+        dict(interpolation='lanczos'),
+        dict(degradation=dict(fog=1)),
+        dict(degradation=dict(blur=-1)),
+        dict(degradation=dict(noise=(3, 1))),
+        dict(degradation=dict(noise=(1, 2, 3))),
+        dict(degradation=dict(jpeg=0)),
+        dict(degradation=dict(jpeg=(50, 101))),
+        dict(degradation=dict(jpeg=50.5)),
+    ],
+)
+def test_bad_options_are_refused_when_built(options):
+    with pytest.raises(ValueError, match=r'got'):
+        LowResolution(**(dict(ratio=2) | options))
+
+
+def degraded(img, seed=None, img_id=7, **degradation):
+    """Both views of a degraded image."""
+    transform = LowResolution(2, degradation=degradation, seed=seed)
+    views = transform(results_of(img.copy()) | dict(img_id=img_id))
+    return views['hr']['img'], views['lr']['img']
+
+
+def test_degradation_leaves_the_large_image_clean():
+    img = photograph(64, 96)
+    large, small = degraded(img, blur=1.0, noise=5, jpeg=30)
+    np.testing.assert_array_equal(large, img)
+    assert small.shape == (32, 48, 3) and small.dtype == np.uint8
+
+
+def test_blur_is_in_pixels_of_the_large_image():
+    """A Gaussian leaves sin(w x) its shape and multiplies it by exp(-(sigma w)^2 / 2)."""
+    waves = np.sin(2 * np.pi * np.arange(160) / 16)
+    img = np.broadcast_to((128 + 100 * waves)[None, :, None], (64, 160, 3)).astype(np.float32)
+    _, sharp = degraded(img)
+    _, blurred = degraded(img, blur=3.0)
+    inside = slice(10, -10)
+    shrunk = np.exp(-((3.0 * 2 * np.pi / 16) ** 2) / 2)
+    np.testing.assert_allclose(
+        blurred[:, inside] - 128, shrunk * (sharp[:, inside] - 128), atol=0.5
+    )
+
+
+def test_noise_is_in_grey_levels():
+    grey = np.full((256, 256, 3), 128, dtype=np.uint8)
+    _, noisy = degraded(grey, noise=6.0)
+    assert noisy.std() == pytest.approx(6.0, rel=0.03)
+    assert noisy.mean() == pytest.approx(128, abs=0.2)
+
+
+def test_jpeg_is_opencvs():
+    img = photograph(64, 96)
+    _, clean = degraded(img)
+    _, compressed = degraded(img, jpeg=40)
+    _, code = cv2.imencode('.jpg', clean, [cv2.IMWRITE_JPEG_QUALITY, 40])
+    np.testing.assert_array_equal(compressed, cv2.imdecode(code, cv2.IMREAD_COLOR))
+
+
+def test_ranges_are_drawn_for_every_image():
+    grey = np.full((256, 256, 3), 128, dtype=np.uint8)
+    np.random.seed(0)
+    spreads = [degraded(grey, noise=(2, 8))[1].std() for _ in range(20)]
+    assert 2 <= min(spreads) < 4 and 6 < max(spreads) <= 8.2
+
+
+def test_a_seed_ties_what_is_drawn_to_the_image():
+    img = photograph(64, 96)
+    options = dict(blur=(0.5, 2), noise=(1, 8), jpeg=(20, 90))
+    before = np.random.get_state()[1].copy()
+    first = degraded(img, seed=3, **options)[1]
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
+    np.testing.assert_array_equal(degraded(img, seed=3, **options)[1], first)
+    assert (degraded(img, seed=4, **options)[1] != first).any()
+    assert (degraded(img, seed=3, img_id=8, **options)[1] != first).any()
+
+
+def test_without_a_seed_numpys_global_state_is_used():
+    img = photograph(64, 96)
+    np.random.seed(5)
+    first, second = degraded(img, noise=5)[1], degraded(img, noise=5)[1]
+    assert (first != second).any()
+    np.random.seed(5)
+    np.testing.assert_array_equal(degraded(img, noise=5)[1], first)
+
+
+def test_is_registered_and_prints_its_options():
+    transform = TRANSFORMS.build(dict(type='LowResolution', ratio='3/2', views=['lr'], seed=1))
+    assert repr(transform) == (
+        "LowResolution(ratio='3/2', views=('lr',), interpolation='area', degradation=None, "
+        'seed=1, min_side=8)'
+    )
