@@ -1,0 +1,78 @@
+import math
+from fractions import Fraction
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ISRD(nn.Module):
+    """Input spatial representation distillation: rebuild the large image from a student's feature.
+
+    A 1x1 convolution to 3 * r^2 channels, pixel shuffle by r and PReLU, where r is the number of
+    large pixels a cell spans, rounded up. Used in training only.
+
+    Source: Pixel Distillation (Guo et al., TPAMI 2024, arXiv 2112.09532).
+
+    Args:
+        in_channels (int): Channels of the feature.
+        stride (int): Small pixels from one cell of the feature to the next.
+        ratio (Fraction): Side of the large image over that of the small one.
+    """
+
+    def __init__(self, in_channels: int, stride: int, ratio: Fraction) -> None:
+        super().__init__()
+        self.cell = stride * ratio  # side of a cell in large pixels
+        upscale = math.ceil(self.cell)
+        self.conv = nn.Conv2d(in_channels, 3 * upscale**2, kernel_size=1)
+        self.shuffle = nn.PixelShuffle(upscale)
+        self.act = nn.PReLU()
+
+    def forward(self, feature: Tensor, target: Tensor, img_shapes: list[tuple[int, int]]) -> Tensor:
+        """L1 distance of the rebuilt images from the large ones, over their unpadded areas.
+
+        Args:
+            feature (Tensor): Of the small images, shape (N, in_channels, h, w).
+            target (Tensor): Normalised large images, shape (N, 3, H, W), padded right and bottom.
+            img_shapes (list[tuple[int, int]]): Height and width of each before the padding.
+
+        Returns:
+            Tensor: Scalar, float32: the mean over all unpadded pixels and channels of the batch.
+
+        Raises:
+            ValueError: The feature covers less than the large image.
+        """
+        rebuilt = self.reconstruct(feature, target.shape[-2:])
+        distance = F.l1_loss(rebuilt.float(), target.float(), reduction='none').mean(1)
+        inside = unpadded(img_shapes, target.shape[-2:], target.device)
+        return (distance * inside).sum() / sum(height * width for height, width in img_shapes)
+
+    def reconstruct(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
+        """Rebuild large images of ``size`` (H, W): (N, in_channels, h, w) -> (N, 3, H, W).
+
+        Raises:
+            ValueError: The feature covers less than ``size``.
+        """
+        # The last row and column of cells may reach beyond the image: crop after resizing, so that
+        # all other cells stay on their pixels.
+        covered = [math.ceil(cells * self.cell) for cells in feature.shape[-2:]]
+        if covered[0] < size[0] or covered[1] < size[1]:
+            raise ValueError(
+                f'ISRD: a feature of {tuple(feature.shape[-2:])} cells, each {self.cell} large '
+                f'pixels wide, does not cover a large image of {tuple(size)}; '
+                "is the stride that of the tap, and the ratio the data's?"
+            )
+        image = self.act(self.shuffle(self.conv(feature)))
+        if self.cell.denominator != 1:
+            image = F.interpolate(image, covered, mode='bilinear', align_corners=False)
+        return image[..., : size[0], : size[1]]
+
+
+def unpadded(
+    img_shapes: list[tuple[int, int]], size: tuple[int, int], device: torch.device
+) -> Tensor:
+    """Mask (N, H, W), True inside each image's (height, width), which padding brought to size."""
+    heights, widths = torch.tensor(img_shapes).to(device, non_blocking=True).unbind(1)
+    rows = torch.arange(size[0], device=device) < heights[:, None]
+    columns = torch.arange(size[1], device=device) < widths[:, None]
+    return rows[:, :, None] & columns[:, None, :]
