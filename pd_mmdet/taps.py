@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from difflib import get_close_matches
+from functools import partial
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+
+class Tap(NamedTuple):
+    """A place in a model: the path of a module, and which levels of its output are meant."""
+
+    path: str
+    levels: slice
+
+    @classmethod
+    def parse(cls, text: str) -> Tap:
+        """Read ``'neck'``, ``'neck.afp[1:]'`` or ``'backbone[0]'``.
+
+        Raises:
+            ValueError: If ``text`` is not a module's path with an optional index or slice.
+        """
+        number = r'(-?\d+)'
+        match = re.fullmatch(rf'([\w.]+)(?:\[(?:{number}|{number}?:{number}?)\])?', str(text))
+        if match is None:
+            raise ValueError(f"tap {text!r}: write a module's path, 'neck' or 'neck[1:3]'")
+        path, *numbers = match.groups()
+        index, start, stop = (None if text is None else int(text) for text in numbers)
+        if index is not None:
+            return cls(path, slice(index, index + 1 or None))
+        return cls(path, slice(start, stop))
+
+    def select(self, output: Any) -> list[Tensor]:
+        """The chosen levels of a tapped output, as a list of maps.
+
+        Raises:
+            ValueError: If it has none of them.
+        """
+        levels = as_levels(output)
+        chosen = levels[self.levels]
+        if not chosen:
+            raise ValueError(f'tap {self.path!r} has {len(levels)} levels, none is selected')
+        return chosen
+
+
+def as_levels(output: Any) -> list:
+    """A tapped output as a list with an entry a level; one map is a list of one."""
+    return [output] if isinstance(output, Tensor) else list(output)
+
+
+def find_module(model: nn.Module, path: str, side: str) -> nn.Module:
+    """The module that a tap names.
+
+    Raises:
+        ValueError: If there is none; the message says which names exist near it.
+    """
+    modules = dict(model.named_modules())
+    if path and path in modules:
+        return modules[path]
+    near = get_close_matches(path, modules, n=5, cutoff=0.4)
+    parent = path.rpartition('.')[0]
+    while parent and parent not in modules:
+        parent = parent.rpartition('.')[0]
+    children = [f'{parent}.{name}'.lstrip('.') for name, _ in modules[parent].named_children()]
+    raise ValueError(
+        f'tap {path!r} names nothing in the {side}; near it: {", ".join(near + children)}'
+    )
+
+
+class _AllTapped(Exception):
+    """Ends a forward whose remaining part nobody reads."""
+
+
+class Taps(AbstractContextManager):
+    """Collect what named modules put out during one forward pass.
+
+    Args:
+        model: The tapped model; it carries hooks only inside the ``with`` block.
+        paths: Paths of the modules, as in ``model.named_modules()``.
+        side: What the model is called in messages.
+        stop: End the forward pass (and the ``with`` block) once all outputs are there.
+
+    Raises:
+        ValueError: If a path names nothing.
+        RuntimeError: If a module runs twice in the pass, or a later in-place operation overwrote
+            its output: neither has *the* output to hand over.
+    """
+
+    def __init__(
+        self, model: nn.Module, paths: Iterable[str], side: str = 'model', stop: bool = False
+    ) -> None:
+        self.modules = {path: find_module(model, path, side) for path in dict.fromkeys(paths)}
+        self.stop = stop
+        self.outputs: dict[str, Any] = {}
+
+    def __enter__(self) -> Taps:
+        self.outputs = {}
+        self._versions: dict[str, list[int]] = {}
+        self._handles = [
+            module.register_forward_hook(partial(self._keep, path))
+            for path, module in self.modules.items()
+        ]
+        return self
+
+    def _keep(self, path: str, module: nn.Module, args: tuple, output: Any) -> None:
+        if path in self.outputs:
+            raise RuntimeError(f'tap {path!r} runs more than once in a forward pass')
+        self.outputs[path] = output
+        self._versions[path] = _versions(output)
+        if self.stop and len(self.outputs) == len(self.modules):
+            raise _AllTapped
+
+    def __exit__(self, exc_type: type | None, *_: object) -> bool:
+        for handle in self._handles:
+            handle.remove()
+        if exc_type in (None, _AllTapped):
+            for path, versions in self._versions.items():
+                if _versions(self.outputs[path]) != versions:
+                    raise RuntimeError(
+                        f'tap {path!r}: a later module overwrites its output in place; tap that one'
+                    )
+        return exc_type is _AllTapped
+
+
+def _versions(output: Any) -> list[int]:
+    """How often each map of an output was written to; inference mode does not count that."""
+    maps = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+    return [leaf._version for leaf in maps if not leaf.is_inference()]
