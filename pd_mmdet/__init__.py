@@ -1,0 +1,6 @@
+"""Pixel distillation for MMDetection: detectors for low-resolution images."""
+
+from . import afp, data_preprocessor, datasets, distillers, hooks, losses, transforms  # noqa: F401
+from .version import __version__
+
+__all__ = ['__version__']

@@ -1,0 +1,3 @@
+from .afp_distiller import AFPDistiller
+
+__all__ = ['AFPDistiller']

@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from numbers import Real
+from typing import Any
+
+import torch
+from mmengine.registry import Registry
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from ..isrd import ISRD
+from ..mixin import put_in_front
+from ..ratio import parse_ratio
+from ..taps import Tap, Taps
+from .teacher import Teacher
+from .terms import FeatureTerm
+
+STEMS = ('backbone.stem', 'backbone.relu', 'backbone.patch_embed')
+"""Where the stem of a backbone ends, ISRD's default tap: the first of these that exists."""
+
+COARSEST_STRIDE = 128
+VIEWS = ('hr', 'lr')
+
+
+class Distiller:
+    """What detectors and classifiers share when they learn from a teacher.
+
+    A mixin in front of the student's own class: the model *is* the student, its loss has more
+    terms. Training-only modules live under ``distill.``; the teacher is no part of it.
+
+    Args:
+        student: Config of the student, a plain model.
+        ratio: Side length of the large image over the small one, see :func:`parse_ratio`.
+        teacher: ``cfg``, ``checkpoint`` and ``view`` of :class:`Teacher`.
+        view: Which view the student reads.
+        terms: Name → ``dict(student=tap, teacher=tap, loss=dict(type=…), weight=…)``.
+        isrd: ``dict(weight=…)``, and ``tap`` for another place than the stem: adds
+            :class:`ISRD` as the term ``isrd``.
+
+    Raises:
+        ValueError: If an option is none, or a term compares what cannot be compared or taught.
+    """
+
+    registry: Registry
+    preprocessor: str
+
+    def __new__(cls, student: dict | None = None, **_: Any) -> Distiller:
+        if student is None:  # copy.deepcopy makes an empty object of the built model's class
+            return super().__new__(cls)
+        return put_in_front(cls, cls.registry.build(student))
+
+    def __init__(
+        self,
+        student: dict,
+        ratio: float | str | Fraction,
+        teacher: dict | None = None,
+        view: str = 'lr',
+        terms: dict[str, dict] | None = None,
+        isrd: dict | None = None,
+    ) -> None:
+        self.ratio = parse_ratio(ratio)
+        self.view = view
+        terms = {name: dict(term) for name, term in (terms or {}).items()}
+        # What is built here must not move the random state of the student's training.
+        with torch.random.fork_rng(devices=[]):
+            self.teacher, self.teacher_missing = self._find_teacher(teacher)
+            if self.teacher_missing:
+                terms = {}
+            self._check_options(terms, isrd)
+            self.isrd_tap = self._isrd_tap(isrd) if isrd else None
+            self.isrd_weight = isrd['weight'] if isrd else 0.0
+            self.distill = self._build_terms(terms)
+        self.data_preprocessor = self.registry.build(
+            dict(
+                type=self.preprocessor,
+                student=self.data_preprocessor,
+                teacher=self.teacher and self.teacher.model.data_preprocessor,
+                ratio=self.ratio,
+                student_view=view,
+                teacher_view=self.teacher.view if self.teacher else 'hr',
+                target=bool(isrd),
+            )
+        )
+
+    def _find_teacher(
+        self, teacher: dict | None
+    ) -> tuple[Teacher | None, FileNotFoundError | None]:
+        """The teacher, if there is one; a missing config file matters only to training."""
+        try:
+            return Teacher(self.registry, **teacher) if teacher else None, None
+        except FileNotFoundError as error:
+            return None, error
+
+    def _check_options(self, terms: dict[str, dict], isrd: dict | None) -> None:
+        sides = {'view': self.view, 'teacher.view': self.teacher.view if self.teacher else 'hr'}
+        for option, view in sides.items():
+            if view not in VIEWS:
+                raise ValueError(f"{option}={view!r}: a side reads 'hr' or 'lr'")
+        if terms and self.teacher is None:
+            raise ValueError(f'terms={list(terms)} need a teacher: set teacher=dict(cfg=…)')
+        for name, term in terms.items():
+            if (
+                {*term} != {'student', 'teacher', 'loss', 'weight'}
+                or not isinstance(term['weight'], Real)
+                or not name.isidentifier()
+                or name == 'isrd'
+            ):
+                raise ValueError(
+                    f'terms.{name}={term}: write name=dict(student=tap, teacher=tap, '
+                    'loss=dict(type=…), weight=number), and isrd=… outside of the terms'
+                )
+        if isrd is not None and (
+            self.view != 'lr'
+            or {*isrd} - {'tap'} != {'weight'}
+            or not isinstance(isrd['weight'], Real)
+        ):
+            raise ValueError(
+                f'isrd={isrd}: write isrd=dict(weight=number[, tap=place]), for a student with '
+                f"view='lr' (here {self.view!r})"
+            )
+
+    def _isrd_tap(self, isrd: dict) -> str:
+        names = dict(self.named_modules())
+        tap = isrd.get('tap') or next((stem for stem in STEMS if stem in names), None)
+        if tap is None:
+            raise ValueError(f'isrd: the backbone has none of {STEMS}; set isrd=dict(tap=…)')
+        return tap
+
+    def _build_terms(self, terms: dict[str, dict]) -> nn.ModuleDict:
+        modules = nn.ModuleDict()
+        student_taps = [term['student'] for term in terms.values()]
+        if self.isrd_tap:
+            student_taps.append(self.isrd_tap)
+        if not student_taps:
+            return modules
+        own = self._try(self, student_taps, 'student')
+        other = {}
+        if terms:
+            teacher_taps = [term['teacher'] for term in terms.values()]
+            other = self._try(self.teacher.model, teacher_taps, 'teacher')
+        for name, term in terms.items():
+            modules[name] = self._build_term(
+                **term,
+                outputs=(own[term['student']], other[term['teacher']]),
+                pixels=(self._pixels(self.view), self._pixels(self.teacher.view)),
+            )
+        if self.isrd_tap:
+            stem = Tap.parse(self.isrd_tap).select(own[self.isrd_tap])[0]
+            modules['isrd'] = ISRD(
+                stem.shape[1], round(self._pixels('lr') / stem.shape[-1]), self.ratio
+            )
+        return modules
+
+    def _build_term(self, **term: Any) -> nn.Module:
+        return FeatureTerm(self.registry, **term)
+
+    def _pixels(self, view: str) -> int:
+        """Side of the photograph on which taps are tried: each stride divides it in each view."""
+        side = COARSEST_STRIDE * self.ratio.denominator
+        return int(side * self.ratio) if view == 'hr' else side
+
+    def _try(self, model: nn.Module, taps: Iterable[str], side: str) -> dict[str, Any]:
+        """What a model puts out at its taps for one photograph, by tap.
+
+        Raises:
+            ValueError: If a tap names nothing or does not run, or is the student's and has
+                nothing trainable before it.
+        """
+        paths = {tap: Tap.parse(tap).path for tap in taps}
+        pixels = self._pixels(self.view if side == 'student' else self.teacher.view)
+        with torch.enable_grad(), evaluating(model), Taps(model, paths.values(), side) as tapped:
+            self._forward_to_outputs(model, torch.zeros(1, 3, pixels, pixels))
+        for tap, path in paths.items():
+            if path not in tapped.outputs:
+                raise ValueError(f'tap {tap!r} does not run in a forward pass of the {side}')
+            leaves = tree_leaves(tapped.outputs[path])
+            if side == 'student' and not any(leaf.requires_grad for leaf in leaves):
+                raise ValueError(
+                    f'tap {tap!r} of the student has nothing trainable before it, so its term '
+                    'could teach nothing: unfreeze the backbone (frozen_stages=-1) or tap later'
+                )
+        return {tap: tapped.outputs[path] for tap, path in paths.items()}
+
+    def _forward_to_outputs(self, model: nn.Module, inputs: Tensor) -> None:
+        """Run a side from its images (N, 3, H, W) to what its heads put out."""
+        model(inputs, mode='tensor')
+
+    @torch.no_grad()
+    def _run_teacher(self, inputs: Tensor, paths: Iterable[str]) -> dict[str, Any]:
+        """What the teacher puts out at ``paths``; nothing behind the last is computed."""
+        with Taps(self.teacher.model, paths, 'teacher', stop=True) as tapped:
+            self._forward_to_outputs(self.teacher.model, inputs)
+        return tapped.outputs
+
+    def init_weights(self) -> None:
+        """Initialise the student and load the teacher's checkpoint: training starts.
+
+        Raises:
+            FileNotFoundError: If the teacher's config or checkpoint is not there.
+            ValueError: If the checkpoint does not fit, see :meth:`Teacher.load`.
+        """
+        if self.teacher_missing:
+            raise self.teacher_missing
+        super().init_weights()
+        if self.teacher is not None:
+            self.teacher.load()
+
+    def loss(self, batch_inputs: dict[str, Tensor] | Tensor, batch_data_samples: Any) -> dict:
+        """The student's own losses, and one entry ``distill_<name>_loss`` a term.
+
+        Args:
+            batch_inputs: ``student``, ``teacher`` (and ``target``) images (N, 3, H, W), each in
+                its view and normalisation; or the student's images alone where there is no term.
+            batch_data_samples: Data samples of ``student`` (and ``teacher``).
+
+        Raises:
+            ValueError: If there are terms, but the batch carries one view.
+        """
+        if not isinstance(batch_inputs, dict):
+            if len(self.distill):
+                raise ValueError(
+                    f'terms {list(self.distill)} need both views, but the batch carries one: set '
+                    "LowResolution(views=('hr', 'lr')) and PackPairedDetInputs in the pipeline"
+                )
+            return super().loss(batch_inputs, batch_data_samples)
+        with Taps(self, self._student_paths(), 'student') as tapped:
+            losses = super().loss(batch_inputs['student'], batch_data_samples['student'])
+        return losses | self._distill_losses(tapped.outputs, batch_inputs, batch_data_samples)
+
+    def _terms(self) -> dict[str, nn.Module]:
+        return {name: module for name, module in self.distill.items() if name != 'isrd'}
+
+    def _student_paths(self) -> list[str]:
+        paths = [term.student.path for term in self._terms().values()]
+        return paths + [Tap.parse(self.isrd_tap).path] if self.isrd_tap else paths
+
+    def _distill_losses(
+        self, own: dict[str, Any], inputs: dict[str, Tensor], data_samples: dict[str, list]
+    ) -> dict[str, Tensor]:
+        losses = {}
+        terms = self._terms()
+        if terms:
+            paths = [term.teacher.path for term in terms.values()]
+            other = self._run_teacher(inputs['teacher'], paths)
+        for name, term in terms.items():
+            value = term(self, own[term.student.path], other[term.teacher.path])
+            losses[f'distill_{name}_loss'] = value
+        if self.isrd_tap:
+            tap = Tap.parse(self.isrd_tap)
+            feature = tap.select(own[tap.path])[0]
+            shapes = [
+                tuple(int(side * self.ratio) for side in sample.img_shape[:2])
+                for sample in data_samples['student']
+            ]
+            value = self.distill['isrd'](feature, inputs['target'], shapes)
+            losses['distill_isrd_loss'] = self.isrd_weight * value
+        return losses
+
+    def parse_losses(self, losses: dict) -> tuple[Tensor, dict[str, Tensor]]:
+        """The total loss and the logged values, with each term's share of the total."""
+        total, log_vars = super().parse_losses(losses)
+        for name in self.distill:
+            share = log_vars[f'distill_{name}_loss'].detach() / total.detach()
+            log_vars[f'distill_{name}_share'] = share
+        return total, log_vars
+
+    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> nn.Module:
+        """Moves and casts reach the teacher too."""
+        if self.teacher is not None:
+            self.teacher.model._apply(fn, *args, **kwargs)
+        return super()._apply(fn, *args, **kwargs)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """A model in eval mode; afterwards each module's own mode comes back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

@@ -1,0 +1,29 @@
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+
+def evenly_spaced(
+    dataset: Dataset, number: int, collate: Callable[[list], Any], num_workers: int
+) -> DataLoader:
+    """Read up to ``number`` items of a dataset, one a batch, in processes of their own.
+
+    So a training that follows does not notice: its random state, and what its transforms cache,
+    are as before.
+
+    Args:
+        dataset: Any dataset with a length.
+        number: How many items are read at most.
+        collate: Makes a batch of a list of one item; runs in the processes.
+        num_workers: How many processes; at least one is used.
+    """
+    number = min(number, len(dataset))
+    return DataLoader(
+        dataset,
+        sampler=[i * len(dataset) // number for i in range(number)],
+        collate_fn=collate,
+        num_workers=max(1, num_workers),
+        generator=torch.Generator(),
+    )

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from logging import Logger
+
+import torch
+from mmcv.transforms import BaseTransform
+from mmdet.evaluation import CocoMetric
+from mmdet.registry import HOOKS
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from ..checkpoint import plain_data_only
+from ..distillers.teacher import Teacher
+from ..transforms import LowResolution
+from .samples import evenly_spaced
+
+
+@HOOKS.register_module()
+class TeacherHook(Hook):
+    """Look after what a training starts from: its teacher, and the checkpoint it loads.
+
+    - Checkpoints are opened as plain data: nothing that a file says is executed.
+    - Before training the teacher is tried on a few validation images, so that one that does not
+      know the task is noticed at once. Its classes must be those of the training set.
+    - Of initial weights (``load_from``) only the detector's are taken over, not what another
+      training had besides.
+    - A training is not resumed with another teacher than it had.
+
+    A detector without a teacher is looked after likewise.
+
+    Args:
+        num_images: On how many validation images the teacher is tried at most, evenly spaced.
+        min_ap50: AP at IoU 0.5, 0 to 1, below which a warning says what may be wrong.
+    """
+
+    priority = 'ABOVE_NORMAL'  # EMAHook copies the weights after this hook has sorted them
+
+    def __init__(self, num_images: int = 32, min_ap50: float = 0.05) -> None:
+        self.num_images = num_images
+        self.min_ap50 = min_ap50
+
+    def before_run(self, runner: Runner) -> None:
+        """Let the runner open checkpoints as plain data."""
+        plain_data_only()
+
+    def before_train(self, runner: Runner) -> None:
+        """Try the teacher.
+
+        Raises:
+            ValueError: If it was trained for other classes than those of the training set.
+        """
+        model = _unwrapped(runner.model)
+        teacher = getattr(model, 'teacher', None)
+        if teacher is None:
+            return
+        _check_classes(teacher, runner.train_dataloader.dataset)
+        if not is_main_process():
+            return
+        if runner.val_loop is None:
+            runner.logger.info('the teacher is not tried: there is no val_dataloader')
+            return
+        loader = runner.val_loop.dataloader
+        dataset = copy.deepcopy(loader.dataset)
+        if _yields(dataset, model.view, teacher.view):
+            images = evenly_spaced(dataset, self.num_images, pseudo_collate, loader.num_workers)
+            self._try(teacher, images, runner.logger)
+        else:
+            runner.logger.info(
+                'the teacher is not tried: the validation pipeline has no LowResolution, so it '
+                f'yields the view {model.view} only, and the teacher reads {teacher.view}'
+            )
+
+    def _try(self, teacher: Teacher, images: DataLoader, logger: Logger) -> None:
+        where = f'{len(images)} validation images ({teacher.view})'
+        metrics = _evaluate(teacher.model, images)
+        if metrics is None:
+            logger.info(f'the teacher is not tried: no boxes on {where}')
+            return
+        # There are none where nothing at all was detected.
+        ap, ap50 = (metrics.get(name, 0.0) for name in ('bbox_mAP', 'bbox_mAP_50'))
+        logger.info(f'teacher on {where}: AP {100 * ap:.1f}, AP50 {100 * ap50:.1f}')
+        if ap50 < self.min_ap50:
+            logger.warning(
+                f'THE TEACHER FINDS NEXT TO NOTHING, AP50 {100 * ap50:.1f}, and so has nothing to '
+                f'teach. Is {teacher.checkpoint} the checkpoint of a trained model? Was it trained '
+                'with these classes in this order, with the mean, std and channel order of '
+                f'teacher.cfg, and on images as large as the view {teacher.view}?'
+            )
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Note which teacher the training has."""
+        teacher = getattr(_unwrapped(runner.model), 'teacher', None)
+        if teacher is not None:
+            checkpoint['teacher'] = dict(fingerprint=teacher.fingerprint)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare the teacher on resume; take over the detector's weights otherwise.
+
+        Raises:
+            ValueError: If the teacher is another one, or no weight fits the model.
+        """
+        model = _unwrapped(runner.model)
+        if runner._resume:
+            _check_fingerprint(getattr(model, 'teacher', None), checkpoint)
+        else:
+            _keep_detector(checkpoint.get('state_dict', checkpoint), model, runner.logger)
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    return model.module if is_model_wrapper(model) else model
+
+
+def _check_classes(teacher: Teacher, dataset: Dataset) -> None:
+    classes = getattr(dataset, 'metainfo', {}).get('classes')
+    if teacher.classes and classes and teacher.classes != tuple(classes):
+        raise ValueError(
+            f'the teacher {teacher.checkpoint} was trained for the classes {teacher.classes}, the '
+            f'training set has {tuple(classes)}: they must be the same, in the same order'
+        )
+
+
+def _yields(dataset: Dataset, student_view: str, teacher_view: str) -> bool:
+    """Let a dataset yield the teacher's view, with the instances that a metric needs.
+
+    Returns:
+        Whether it can: without ``LowResolution`` it yields what the student reads.
+    """
+    found = student_view == teacher_view
+    for transform in _transforms(dataset):
+        if isinstance(transform, LowResolution):
+            transform.views = (teacher_view,)
+            found = True
+        pack = getattr(transform, 'pack', transform)
+        if hasattr(pack, 'meta_keys'):
+            pack.meta_keys = (*pack.meta_keys, 'instances')
+    return found
+
+
+def _transforms(dataset: Dataset) -> Iterator[BaseTransform]:
+    """The transforms of a dataset, or of those inside a wrapper."""
+    if isinstance(getattr(dataset, 'pipeline', None), Compose):
+        yield from dataset.pipeline.transforms
+    if hasattr(dataset, 'dataset'):
+        yield from _transforms(dataset.dataset)
+    for inner in getattr(dataset, 'datasets', ()):
+        yield from _transforms(inner)
+
+
+@torch.no_grad()
+def _evaluate(model: BaseModel, images: DataLoader) -> dict[str, float] | None:
+    """COCO metrics of a detector on some images; None where these have no boxes."""
+    device = next(model.parameters()).device
+    model.to(device)  # its preprocessor, too, must know
+    metric = CocoMetric()
+    metric.dataset_meta = images.dataset.metainfo
+    boxes = 0
+    with torch.random.fork_rng([device] if device.type == 'cuda' else []):
+        for batch in images:
+            (sample,) = model.test_step(batch)
+            boxes += sum(not one.get('ignore_flag') for one in sample.get('instances', ()))
+            metric.process(batch, [sample.to_dict()])
+    if not boxes:
+        return None
+    # Without the table that pycocotools prints. `metric.evaluate` would wait for the other
+    # processes, which do not try the teacher.
+    with redirect_stdout(io.StringIO()):
+        return metric.compute_metrics(metric.results)
+
+
+def _check_fingerprint(teacher: Teacher | None, checkpoint: dict) -> None:
+    saved = checkpoint.get('teacher', {}).get('fingerprint')
+    own = teacher and teacher.fingerprint
+    if saved and own and saved != own:
+        raise ValueError(
+            f'the weights of the teacher {teacher.checkpoint} changed since this training was '
+            f'saved (SHA-256 {own[:12]}… instead of {saved[:12]}…): restore that file, or start '
+            'anew without resume'
+        )
+
+
+def _keep_detector(weights: dict, model: nn.Module, logger: Logger) -> None:
+    """Remove in place what is no detector's; ``weights`` may carry the prefix of a wrapper."""
+    for name in [name for name in weights if _plain(name).startswith('distill.')]:
+        del weights[name]
+    wanted = {
+        name: value.shape
+        for name, value in model.state_dict().items()
+        if not name.startswith('distill.')
+    }
+    fit = sum(
+        _plain(name) in wanted and getattr(value, 'shape', None) == wanted[_plain(name)]
+        for name, value in weights.items()
+    )
+    if not fit:
+        raise ValueError(
+            f'none of the {len(weights)} weights of the loaded checkpoint, such as '
+            f'{next(iter(weights), None)!r}, has the name and shape of one of the model, such as '
+            f'{next(iter(wanted))!r}: load_from must name a checkpoint of the same detector'
+        )
+    logger.info(f'{fit} of the {len(wanted)} weights of the model are in the loaded checkpoint')
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix('module.')

@@ -1,0 +1,155 @@
+import json
+import random
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import HOOKS
+from mmdet.structures.bbox import bbox_overlaps
+from mmengine.runner import Runner
+
+HOOK = dict(type='PriorCoverageHook')
+
+
+def boxes_in(glyphs) -> list[list[float]]:
+    """Every training box, x1 y1 x2 y2."""
+    annotations = json.loads((glyphs / 'annotations' / 'train.json').read_text())['annotations']
+    boxes = [one['bbox'] for one in annotations]
+    return [[x, y, x + w, y + h] for x, y, w, h in boxes]
+
+
+def reached(head: torch.nn.Module, boxes: list[list[float]], side: int) -> int:
+    """How many boxes have a prior of IoU 0.5 on a square image, by looking at all priors."""
+    grids = [(-(-side // h), -(-side // w)) for w, h in head.prior_generator.strides]
+    priors = torch.cat(head.prior_generator.grid_priors(grids, device='cpu'))
+    return int((bbox_overlaps(torch.tensor(boxes), priors).amax(1) >= 0.5).sum())
+
+
+def line_of(log: str, words: str) -> str:
+    (line,) = [line for line in log.splitlines() if words in line]
+    return line
+
+
+def run_hook(runner: Runner, **options) -> None:
+    """The hook alone: nothing is trained."""
+    HOOKS.build(HOOK | options).before_train(runner)
+
+
+def test_a_plain_detector_has_one_line(detector, glyphs, make_runner, pipeline, log_of):
+    runner = make_runner('run', detector, [HOOK], train=pipeline(), val=[])
+    runner.train()
+    boxes = boxes_in(glyphs)
+    share = 100 * reached(runner.model.bbox_head, boxes, 96) / len(boxes)
+    line = line_of(log_of(runner), 'prior coverage')
+    assert (
+        f'prior coverage on the image (detector): {share:.0f} % of {len(boxes)} boxes reach '
+        'IoU 0.5' in line
+    )
+
+
+def test_a_distiller_has_a_line_for_each_view(distiller, glyphs, make_runner, log_of):
+    runner = make_runner('run', distiller, [HOOK])
+    runner.train()
+    small = [[side / 2 for side in box] for box in boxes_in(glyphs)]
+    share = 100 * reached(runner.model.bbox_head, small, 48) / len(small)
+    for side in ('lr (student)', 'hr (teacher)'):
+        line = line_of(log_of(runner), f'prior coverage on {side}')
+        assert f'{share:.0f} % of {len(small)} boxes reach IoU 0.5' in line
+
+
+def test_few_covered_boxes_are_a_warning_with_a_suggestion(detector, make_runner, log_of):
+    detector = deepcopy(detector)
+    detector.bbox_head.anchor_generator.octave_base_scale = 16
+    distiller = dict(type='AFPDistiller', student=detector, ratio=2)
+    runner = make_runner('run', distiller, [])
+    run_hook(runner)
+    line = line_of(log_of(runner), 'prior coverage')
+    assert 'WARNING' in line and 'lr (student): 0 % of' in line
+    assert 'suit better: octave_base_scale=' in line
+    run_hook(runner, threshold=0)
+    assert log_of(runner).count('suit better') == 1
+
+
+def test_only_some_images_are_read(detector, glyphs, make_runner, pipeline, log_of):
+    runner = make_runner('run', detector, [], train=pipeline(), val=[])
+    run_hook(runner, num_images=4)
+    annotations = json.loads((glyphs / 'annotations' / 'train.json').read_text())
+    images = [image['id'] for image in annotations['images']][::2]
+    number = sum(one['image_id'] in images for one in annotations['annotations'])
+    assert f'% of {number} boxes' in log_of(runner)
+
+
+def test_ignored_boxes_are_left_out(detector, glyphs, make_runner, pipeline, log_of, tmp_path):
+    annotations = json.loads((glyphs / 'annotations' / 'train.json').read_text())
+    for one in annotations['annotations'][::2]:
+        one['iscrowd'] = 1
+    (tmp_path / 'train.json').write_text(json.dumps(annotations))
+    runner = make_runner('run', detector, [], train=pipeline(), val=[])
+    runner._train_dataloader['dataset']['ann_file'] = str(tmp_path / 'train.json')
+    run_hook(runner)
+    assert f'% of {len(annotations["annotations"]) // 2} boxes' in log_of(runner)
+
+
+def test_images_without_boxes(detector, glyphs, make_runner, pipeline, log_of, tmp_path):
+    annotations = json.loads((glyphs / 'annotations' / 'train.json').read_text())
+    (tmp_path / 'train.json').write_text(json.dumps(annotations | dict(annotations=[])))
+    runner = make_runner('run', detector, [], train=pipeline(), val=[])
+    runner._train_dataloader['dataset']['ann_file'] = str(tmp_path / 'train.json')
+    run_hook(runner)
+    assert 'no boxes on 8 training images' in log_of(runner)
+
+
+def test_heads_without_anchors_are_left_out(detector, make_runner, pipeline, log_of):
+    point = deepcopy(detector)
+    point.update(type='FCOS', train_cfg=None)
+    point.bbox_head = dict(type='FCOSHead', num_classes=10, in_channels=64, strides=[4, 8, 16])
+    # Nothing is read: there is no pipeline that could.
+    runner = make_runner('run', point, [], train=[dict(type='PackDetInputs')], val=[])
+    run_hook(runner)
+    assert 'on the image (detector): not measured' in log_of(runner)
+
+
+def test_training_does_not_notice(distiller, make_runner, pipeline):
+    """Every source of chance, and a transform that keeps images of its own."""
+    train = pipeline(
+        dict(type='CachedMosaic', img_scale=(96, 96), max_cached_images=4, random_pop=True),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='LowResolution', ratio=2, degradation=dict(noise=(0, 9))),
+    )
+    weights = []
+    for hooks in ([], [HOOK]):
+        runner = make_runner(f'run{len(hooks)}', distiller, hooks, train=train)
+        runner.train()
+        weights.append(runner.model.state_dict())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_random_states_stay(detector, make_runner, pipeline):
+    runner = make_runner('run', detector, [], train=pipeline(), val=[])
+    _ = runner.train_dataloader, runner.model
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    run_hook(runner)
+    after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    assert before == after
+
+
+def test_a_view_that_the_pipeline_does_not_yield(detector, make_runner, pipeline):
+    paired = pipeline(dict(type='LowResolution', ratio=2))
+    plain = make_runner('plain', detector, [], train=paired, val=[])
+    with pytest.raises(ValueError, match=r"detector reads one image, .* yields \['hr', 'lr'\]"):
+        run_hook(plain)
+
+
+def test_a_wrapped_model(distiller, make_runner, log_of):
+    runner = make_runner('run', distiller, [])
+    runner.model = torch.nn.DataParallel(runner.model)
+    run_hook(runner)
+    assert 'lr (student)' in log_of(runner) and 'hr (teacher)' in log_of(runner)
+
+
+def test_other_processes_than_the_first_do_nothing(detector, make_runner, log_of, monkeypatch):
+    runner = make_runner('run', detector, [])
+    monkeypatch.setattr('mmengine.dist.utils.get_rank', lambda group=None: 1)
+    run_hook(runner)
+    assert 'prior coverage' not in log_of(runner)
