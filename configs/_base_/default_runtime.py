@@ -1,4 +1,5 @@
-# MMDetection's, and what distillation adds. The teacher's and the priors' checks speak before
-# training starts.
+# MMDetection's, and what distillation adds: before training starts, one hook looks after the
+# checkpoints and tries the teacher, the other says whether the priors suit the training boxes.
 _base_ = 'mmdet::_base_/default_runtime.py'
 custom_imports = dict(imports=['pd_mmdet'], allow_failed_imports=False)
+custom_hooks = [dict(type='TeacherHook'), dict(type='PriorCoverageHook')]

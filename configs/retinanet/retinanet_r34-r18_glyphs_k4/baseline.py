@@ -1,0 +1,29 @@
+# The student alone: the small network on the small image, undistilled.
+_base_ = [
+    '../../_base_/models/retinanet_r18_slim_fpn.py',
+    '../../_base_/datasets/glyphs_detection.py',
+    '../../_base_/schedules/schedule_1k_scratch.py',
+    '../../_base_/iter_runtime.py',
+]
+# Glyphs are 4 to 8 pixels high here, as far apart as the cells: few priors reach IoU 0.5.
+model = dict(
+    bbox_head=dict(num_classes=10, anchor_generator=dict(octave_base_scale=1)),
+    train_cfg=dict(assigner=dict(pos_iou_thr=0.35, neg_iou_thr=0.3)),
+)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='Resize', scale=(160, 160), keep_ratio=True),
+    dict(type='LowResolution', ratio=4, views=['lr']),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='Resize', scale=(160, 160), keep_ratio=True),
+    dict(type='LowResolution', ratio=4, views=['lr']),
+    dict(type='PackDetInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
