@@ -1,0 +1,125 @@
+"""What teacher, baseline and student find in the same validation images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from mmdet.registry import DATASETS
+from mmdet.structures import DetDataSample
+from mmdet.visualization import DetLocalVisualizer
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.device import get_device
+from mmengine.structures import InstanceData
+
+from ..checkpoint import load_data
+from ..distillers.teacher import student_part
+from .evaluate import build_detector
+from .stages import Stage
+
+COLUMNS = ('teacher', 'baseline', 'student')
+IMAGES = 4
+MIN_SCORE = 0.3
+SIDE = 480  # longer side of an image in the picture, in pixels
+DPI = 100
+
+
+class LabelsAbove(DetLocalVisualizer):
+    """Draws labels above the boxes, so large that they can be read beside small objects."""
+
+    def draw_texts(
+        self, texts: str, positions: torch.Tensor, font_sizes: int, **style: Any
+    ) -> DetLocalVisualizer:
+        return super().draw_texts(
+            texts, positions, font_sizes=9, vertical_alignments='bottom', **style
+        )
+
+
+def compare(stages: Sequence[Stage], path: Path) -> None:
+    """Draw the first validation images that have objects, with ground truth and detections.
+
+    Args:
+        stages: Finished stages; those of ``COLUMNS`` are drawn, in that order.
+        path: The picture's file.
+    """
+    shown = sorted(
+        (stage for stage in stages if stage.name in COLUMNS),
+        key=lambda stage: COLUMNS.index(stage.name),
+    )
+    dataset, indices = first_with_objects(shown[0].cfg)
+    columns = {'ground truth': [ground_truth(dataset, index) for index in indices]}
+    for stage in shown:
+        samples = detect(stage.cfg, stage.checkpoint, indices)
+        height, width = samples[0].img_shape
+        columns[f'{stage.name}, {width}x{height}'] = [
+            sample.pred_instances[sample.pred_instances.scores >= MIN_SCORE] for sample in samples
+        ]
+    files = [dataset.get_data_info(index)['img_path'] for index in indices]
+    images = [mmcv.imread(file, channel_order='rgb') for file in files]
+    grid(images, columns, dataset.metainfo).savefig(path)
+
+
+def first_with_objects(cfg: Config) -> tuple[BaseDataset, list[int]]:
+    """The validation set, and the indices of the first images in it that have objects."""
+    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    indices: list[int] = []
+    for index in range(len(dataset)):
+        if len(indices) < IMAGES and len(ground_truth(dataset, index)):
+            indices.append(index)
+    return dataset, indices
+
+
+def ground_truth(dataset: BaseDataset, index: int) -> InstanceData:
+    """The objects of an image that count, in the coordinates of the file."""
+    instances = [
+        instance
+        for instance in dataset.get_data_info(index)['instances']
+        if not instance.get('ignore_flag')
+    ]
+    boxes = torch.tensor([instance['bbox'] for instance in instances], dtype=torch.float32)
+    labels = torch.tensor([instance['bbox_label'] for instance in instances], dtype=torch.long)
+    return InstanceData(bboxes=boxes.reshape(-1, 4), labels=labels)
+
+
+@torch.no_grad()
+def detect(cfg: Config, checkpoint: Path, indices: Sequence[int]) -> list[DetDataSample]:
+    """What a stage's detector finds in some validation images, in the coordinates of the files."""
+    detector = build_detector(cfg)
+    detector.load_state_dict(student_part(load_data(checkpoint)))
+    detector.to(get_device())
+    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    return [detector.test_step(pseudo_collate([dataset[index]]))[0].cpu() for index in indices]
+
+
+def grid(
+    images: Sequence[np.ndarray], columns: dict[str, list[InstanceData]], metainfo: dict
+) -> Figure:
+    """A row for each image (H, W, 3), RGB; a column for each title, with its boxes drawn."""
+    size = (len(columns) * SIDE / DPI, len(images) * SIDE / DPI)
+    figure = Figure(size, dpi=DPI, layout='constrained')
+    axes = figure.subplots(len(images), len(columns), squeeze=False)
+    for column, (title, boxes) in enumerate(columns.items()):
+        axes[0, column].set_title(title, fontsize=20)
+        for row, image in enumerate(images):
+            axes[row, column].imshow(draw(image, boxes[row], metainfo))
+            axes[row, column].set_axis_off()
+    return figure
+
+
+def draw(image: np.ndarray, instances: InstanceData, metainfo: dict) -> np.ndarray:
+    """An image (H, W, 3), RGB, brought to ``SIDE``, with boxes, labels and scores if it has any."""
+    image, scale = mmcv.imrescale(image, (SIDE, SIDE), return_scale=True)
+    instances = instances.clone()
+    instances.bboxes = instances.bboxes * scale
+    visualizer = LabelsAbove(line_width=2)
+    visualizer.dataset_meta = metainfo
+    visualizer.add_datasample(
+        'comparison', image, DetDataSample(gt_instances=instances), draw_pred=False
+    )
+    return visualizer.get_image()

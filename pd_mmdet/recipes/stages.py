@@ -1,0 +1,263 @@
+"""The stages of a recipe: which there are, their configs, and running them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ..config import load_config
+from .schedule import stretch_schedule, training_length
+
+ORDER = ('teacher', 'ceiling', 'assistant', 'student', 'one_stage', 'baseline', 'baseline_long')
+TAS = ('teacher', 'assistant', 'student')
+
+NEEDS = dict(assistant='teacher', student='assistant', one_stage='teacher')
+"""The stage from whose checkpoint a stage learns."""
+
+VARIABLES = dict(teacher='TEACHER_CHECKPOINT', assistant='ASSISTANT_CHECKPOINT')
+"""The variables in which configs find the checkpoints of the stages before."""
+
+FILES = dict(iterations='iter_{}.pth', epochs='epoch_{}.pth')
+"""How MMEngine names checkpoints."""
+
+SHOWN = 8
+"""How many differences between two configs a message lists."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training of a recipe.
+
+    Args:
+        name: One of ``ORDER``.
+        cfg: Its resolved config.
+        folder: Where its config, logs and checkpoints go.
+        needed: The checkpoint from which it learns.
+        given: Its checkpoint where it is not trained here.
+    """
+
+    name: str
+    cfg: Config
+    folder: Path
+    needed: Path | None = None
+    given: Path | None = None
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last checkpoint of its training, there or not yet.
+
+        Not the best one: chosen on the validation set, it would flatter.
+        """
+        length, unit = training_length(self.cfg)
+        return self.given or self.folder / FILES[unit].format(length)
+
+    @property
+    def latest(self) -> Path | None:
+        """The latest checkpoint that there is."""
+        record = self.folder / 'last_checkpoint'
+        if self.given or not record.is_file():
+            return self.given
+        latest = self.folder / Path(record.read_text()).name
+        return latest if latest.is_file() else None
+
+    @property
+    def finished(self) -> bool:
+        return self.latest == self.checkpoint
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it has trained, over all runs; None where it has not."""
+        record = self.folder / 'seconds.txt'
+        return float(record.read_text()) if record.is_file() else None
+
+    def __str__(self) -> str:
+        if self.given:
+            return f'{self.name}: not trained here, checkpoint: {self.given}'
+        length, unit = training_length(self.cfg)
+        text = f'{self.name}: {length} {unit}'
+        if self.needed:
+            text += f', checkpoint of {NEEDS[self.name]}: {self.needed}'
+        if self.finished:
+            text += ', finished before'
+        elif self.latest:
+            text += f', goes on from {self.latest.name}'
+        return text
+
+    def check_folder(self) -> None:
+        """Refuse a folder that holds another training.
+
+        Raises:
+            ValueError: It was made with another config, or from another checkpoint.
+        """
+        config = self.folder / 'config.py'
+        advice = f'Nothing was changed. Name another --work-dir, or delete {self.folder}'
+        if not config.is_file():
+            if (self.folder / 'last_checkpoint').exists():
+                raise ValueError(f'{self.folder} has checkpoints, but no config.py. {advice}.')
+            return
+        changed = list(_differences(Config.fromfile(config).to_dict(), self.cfg.to_dict()))
+        if changed:
+            more = f' and {len(changed) - SHOWN} more' if len(changed) > SHOWN else ''
+            raise ValueError(
+                f'{config} was made with other settings: '
+                f'{"; ".join(changed[:SHOWN])}{more}. {advice} and those of the stages after it.'
+            )
+        if self.needed and self.needed.exists():
+            if self.needed.stat().st_mtime > config.stat().st_mtime:
+                raise ValueError(
+                    f'{self.folder} was begun before {self.needed} was written. {advice}.'
+                )
+
+    def write_config(self) -> Path:
+        """Write its config, unless it is there, and return its place."""
+        config = self.folder / 'config.py'
+        if not config.is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.cfg.dump(config)
+        return config
+
+    def train(self, tool: Path) -> None:
+        """Train it in a process of its own, from its latest checkpoint if there is one.
+
+        Args:
+            tool: ``tools/train.py``.
+
+        Raises:
+            subprocess.CalledProcessError: The training failed.
+            RuntimeError: It ended without its last checkpoint.
+        """
+        command = [sys.executable, tool, self.write_config(), '--work-dir', self.folder]
+        if self.latest:
+            command += ['--resume', self.latest]
+        before, started = self.seconds or 0.0, time.monotonic()
+        try:
+            subprocess.run([str(part) for part in command], check=True)
+        finally:
+            seconds = before + time.monotonic() - started
+            (self.folder / 'seconds.txt').write_text(f'{seconds:.1f}\n')
+        if not self.finished:
+            raise RuntimeError(f'the training of {self.name} ended without {self.checkpoint}')
+
+
+def plan(
+    recipe: Path,
+    work_dir: Path,
+    extras: Collection[str] = (),
+    teacher_checkpoint: Path | None = None,
+    cfg_options: dict[str, Any] | None = None,
+) -> list[Stage]:
+    """Read the configs of all stages, and check all that can be before anything is trained.
+
+    Args:
+        recipe: The folder of configs.
+        work_dir: The folder of all stages' folders.
+        extras: Of ``'ceiling'``, ``'one_stage'`` and ``'baseline'``, what is trained besides
+            teacher, assistant and student.
+        teacher_checkpoint: With it, the teacher is not trained.
+        cfg_options: Overrides for every config, see :func:`load_config`.
+
+    Returns:
+        The stages in their order.
+
+    Raises:
+        FileNotFoundError: A config, the teacher's checkpoint or a dataset is missing.
+        ValueError: An override changes nothing, a stage's folder holds another training, or a
+            config can't be a stage.
+    """
+    names = [name for name in ORDER if name in TAS or name.removesuffix('_long') in extras]
+    _check_files(recipe, names, teacher_checkpoint)
+    stages: dict[str, Stage] = {}
+    for name in names:
+        with _environment(stages):
+            file = recipe / f'{name.removesuffix("_long")}.py'
+            cfg = load_config(file, cfg_options, splits=['train', 'val'])
+        if name == 'baseline_long':
+            cfg = stretch_schedule(cfg, _share_of_all(cfg, stages))
+        stage = Stage(
+            name=name,
+            cfg=cfg,
+            folder=work_dir / name,
+            needed=stages[NEEDS[name]].checkpoint if name in NEEDS else None,
+            given=teacher_checkpoint if name == 'teacher' else None,
+        )
+        _check_checkpoint_hook(stage)
+        stage.check_folder()
+        stages[name] = stage
+    return list(stages.values())
+
+
+def _check_files(recipe: Path, names: list[str], teacher_checkpoint: Path | None) -> None:
+    if not recipe.is_dir():
+        raise FileNotFoundError(f'no recipe folder at {recipe.absolute()}')
+    present = sorted(file.name for file in recipe.glob('*.py'))
+    files = [f'{name}.py' for name in names if name != 'baseline_long']
+    missing = [file for file in files if file not in present]
+    if missing:
+        raise FileNotFoundError(
+            f'the recipe {recipe} has no {", ".join(missing)}; '
+            f'it has {", ".join(present) or "no configs"}'
+        )
+    if teacher_checkpoint and not teacher_checkpoint.is_file():
+        raise FileNotFoundError(f'--teacher-checkpoint: no file at {teacher_checkpoint.absolute()}')
+
+
+@contextmanager
+def _environment(stages: dict[str, Stage]) -> Iterator[None]:
+    """Tell the config that is read inside where the checkpoints of the stages before it are."""
+    before = dict(os.environ)
+    for name, variable in VARIABLES.items():
+        if name in stages:
+            os.environ[variable] = str(stages[name].checkpoint)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _share_of_all(cfg: Config, stages: dict[str, Stage]) -> Fraction:
+    """All training on the way to the student, over that of a config."""
+    length, unit = training_length(cfg)
+    total = 0
+    for stage in (stages[name] for name in TAS if not stages[name].given):
+        stage_length, stage_unit = training_length(stage.cfg)
+        if stage_unit != unit:
+            raise ValueError(
+                f'--baseline: baseline.py trains by {unit}, {stage.name}.py by {stage_unit}; '
+                'for a baseline as long as all stages together they must have one unit'
+            )
+        total += stage_length
+    return Fraction(total, length)
+
+
+def _check_checkpoint_hook(stage: Stage) -> None:
+    unit = training_length(stage.cfg)[1]
+    by_epoch = stage.cfg.default_hooks.checkpoint.get('by_epoch', True)
+    if by_epoch != (unit == 'epochs'):
+        raise ValueError(
+            f'{stage.name}.py trains by {unit}, so default_hooks.checkpoint.by_epoch must be '
+            f'{not by_epoch}'
+        )
+
+
+def _differences(old: Any, new: Any, path: str = '') -> Iterator[str]:
+    """What differs between two configs: dotted keys and both values."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            inner = f'{path}.{key}'.lstrip('.')
+            yield from _differences(old.get(key, 'nothing'), new.get(key, 'nothing'), inner)
+    elif isinstance(old, (list, tuple)) and isinstance(new, (list, tuple)) and len(old) == len(new):
+        for index, (inner_old, inner_new) in enumerate(zip(old, new)):
+            yield from _differences(inner_old, inner_new, f'{path}.{index}')
+    elif old != new:
+        yield f'{path} is {old!r} there and {new!r} now'

@@ -1,0 +1,141 @@
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pd_mmdet.recipes.stages import Stage, plan
+
+SHORT = {'train_cfg.max_iters': 40}
+
+
+def lengths(stages: list[Stage]) -> dict[str, int]:
+    return {stage.name: stage.cfg.train_cfg.max_iters for stage in stages}
+
+
+def finish(stage: Stage) -> None:
+    """Leave what a finished training leaves."""
+    stage.write_config()
+    stage.checkpoint.touch()
+    (stage.folder / 'last_checkpoint').write_text(str(stage.checkpoint))
+
+
+def test_order_and_lengths(recipe, tmp_path):
+    stages = plan(recipe, tmp_path, ['baseline', 'ceiling'], cfg_options=SHORT)
+    assert lengths(stages) == dict(
+        teacher=40, ceiling=40, assistant=40, student=40, baseline=40, baseline_long=120
+    )
+    assert [stage.name for stage in stages] == list(lengths(stages))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_given_teacher_does_not_lengthen_the_baseline(recipe, tmp_path):
+    given = tmp_path / 'given.pth'
+    given.touch()
+    stages = plan(recipe, tmp_path, ['baseline'], teacher_checkpoint=given, cfg_options=SHORT)
+    assert lengths(stages)['baseline_long'] == 80
+    teacher, assistant = stages[:2]
+    assert teacher.finished and teacher.checkpoint == given
+    assert assistant.cfg.model.teacher.checkpoint == str(given)
+
+
+def test_configs_find_the_checkpoints_before_them(recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv('ASSISTANT_CHECKPOINT', 'mine.pth')
+    _, assistant, student = plan(recipe, tmp_path, cfg_options=SHORT)
+    assert assistant.cfg.model.teacher.checkpoint == str(tmp_path / 'teacher' / 'iter_40.pth')
+    assert student.cfg.model.teacher.checkpoint == str(tmp_path / 'assistant' / 'iter_40.pth')
+    assert os.environ['ASSISTANT_CHECKPOINT'] == 'mine.pth'
+    assert 'TEACHER_CHECKPOINT' not in os.environ
+
+
+def test_one_stage_is_planned_after_the_student(recipe, tmp_path):
+    copy = shutil.copytree(recipe, tmp_path / 'a' / 'b' / 'recipe')
+    (copy / 'one_stage.py').write_text(
+        "_base_ = './teacher.py'\nload_from = '{{$TEACHER_CHECKPOINT:}}'\n"
+    )
+    shutil.copytree(recipe.parents[1] / '_base_', tmp_path / 'a' / '_base_')
+    stages = plan(copy, tmp_path / 'work', ['one_stage'], cfg_options=SHORT)
+    assert [stage.name for stage in stages][-2:] == ['student', 'one_stage']
+    assert stages[-1].cfg.load_from == str(stages[0].checkpoint)
+
+
+def test_state_of_a_stage(recipe, tmp_path):
+    teacher = plan(recipe, tmp_path, cfg_options=SHORT)[0]
+    assert not teacher.finished and teacher.latest is None
+    teacher.write_config()
+    half = teacher.folder / 'iter_20.pth'
+    half.touch()
+    # MMEngine writes the path as it was called then; the folder may have been moved.
+    (teacher.folder / 'last_checkpoint').write_text('elsewhere/teacher/iter_20.pth')
+    assert not teacher.finished and teacher.latest == half
+    assert str(teacher) == 'teacher: 40 iterations, goes on from iter_20.pth'
+    finish(teacher)
+    assert teacher.finished
+    assert str(teacher) == 'teacher: 40 iterations, finished before'
+    teacher.checkpoint.unlink()
+    assert not teacher.finished
+
+
+def test_same_settings_fit_their_folder(recipe, tmp_path):
+    for stage in plan(recipe, tmp_path, ['baseline'], cfg_options=SHORT):
+        finish(stage)
+    again = plan(recipe, tmp_path, ['baseline'], cfg_options=SHORT)
+    assert all(stage.finished for stage in again)
+
+
+def test_other_settings_are_refused(recipe, tmp_path):
+    finish(plan(recipe, tmp_path, cfg_options=SHORT)[0])
+    with pytest.raises(ValueError) as error:
+        plan(recipe, tmp_path, cfg_options={**SHORT, 'optim_wrapper.optimizer.lr': 0.5})
+    message = str(error.value)
+    assert 'optim_wrapper.optimizer.lr is 0.002 there and 0.5 now' in message
+    assert str(tmp_path / 'teacher' / 'config.py') in message and '--work-dir' in message
+    with pytest.raises(ValueError, match="randomness.*is 'nothing' there"):
+        plan(recipe, tmp_path, cfg_options={**SHORT, 'randomness.seed': 1})
+
+
+def test_a_stage_older_than_what_it_learned_from_is_refused(recipe, tmp_path):
+    teacher, assistant, _ = plan(recipe, tmp_path, cfg_options=SHORT)
+    finish(teacher)
+    finish(assistant)
+    os.utime(teacher.checkpoint, (2e9, 2e9))
+    with pytest.raises(ValueError, match='was begun before .*iter_40.pth was written'):
+        plan(recipe, tmp_path, cfg_options=SHORT)
+
+
+def test_checkpoints_without_config_are_refused(recipe, tmp_path):
+    teacher = plan(recipe, tmp_path, cfg_options=SHORT)[0]
+    finish(teacher)
+    (teacher.folder / 'config.py').unlink()
+    with pytest.raises(ValueError, match='has checkpoints, but no config.py'):
+        plan(recipe, tmp_path, cfg_options=SHORT)
+
+
+def test_missing_files_are_named(recipe, tmp_path):
+    with pytest.raises(FileNotFoundError, match='no recipe folder at .*nowhere'):
+        plan(tmp_path / 'nowhere', tmp_path)
+    (tmp_path / 'teacher.py').touch()
+    with pytest.raises(FileNotFoundError) as error:
+        plan(tmp_path, tmp_path, ['ceiling'])
+    assert 'has no ceiling.py, assistant.py, student.py; it has teacher.py' in str(error.value)
+    with pytest.raises(FileNotFoundError, match='--teacher-checkpoint: no file at .*no.pth'):
+        plan(recipe, tmp_path, teacher_checkpoint=Path('no.pth'))
+
+
+def test_checkpoints_must_count_as_the_loop_does(recipe, tmp_path):
+    options = {'default_hooks.checkpoint.by_epoch': True}
+    with pytest.raises(ValueError, match='checkpoint.by_epoch must be False'):
+        plan(recipe, tmp_path, cfg_options=options)
+
+
+def test_stages_of_two_units_have_no_baseline_of_the_same_length(recipe, tmp_path):
+    copy = shutil.copytree(recipe, tmp_path / 'a' / 'b' / 'recipe')
+    shutil.copytree(recipe.parents[1] / '_base_', tmp_path / 'a' / '_base_')
+    with (copy / 'teacher.py').open('a') as file:
+        file.write(
+            'train_cfg = dict(_delete_=True, by_epoch=True, max_epochs=2)\n'
+            'default_hooks = dict(checkpoint=dict(by_epoch=True))\n'
+        )
+    assert plan(copy, tmp_path / 'work')[0].checkpoint.name == 'epoch_2.pth'
+    with pytest.raises(ValueError, match='trains by iterations, teacher.py by epochs'):
+        plan(copy, tmp_path / 'work', ['baseline'])

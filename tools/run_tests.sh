@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Set up, then check style and run the tests: tools/run_tests.sh [options of pytest]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+bash tools/setup_env.sh
+
+# The tests' tensors are small: more threads cost more than they bring.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+.venv/bin/python -m ruff check .
+.venv/bin/python -m ruff format --check .
+.venv/bin/python -m pytest -q --durations=10 "$@"

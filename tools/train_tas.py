@@ -1,0 +1,119 @@
+"""Train all stages of a recipe, one after the other, and show what each reaches and costs.
+
+A recipe is a folder of plain configs: teacher.py, assistant.py, student.py, baseline.py and, if
+it has them, ceiling.py and one_stage.py. Each can be trained alone by tools/train.py. The order
+is teacher, ceiling, assistant, student, one_stage, baseline, baseline_long. A config finds the
+checkpoints of the stages before it in the environment variables TEACHER_CHECKPOINT and
+ASSISTANT_CHECKPOINT, which this tool sets.
+
+After an interruption the same command continues: finished stages are not trained again. In the end
+the work folder has a folder for each stage, results.md, results.json and comparison.png, the same
+validation images with ground truth, teacher, baseline and student side by side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from pd_mmdet.checkpoint import plain_data_only
+from pd_mmdet.recipes import evaluate, picture, report
+from pd_mmdet.recipes.stages import Stage, plan
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('recipe', type=Path, help='folder of configs')
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        help="folder of all results (default: work_dirs/ and the recipe folder's name)",
+    )
+    parser.add_argument(
+        '--teacher-checkpoint',
+        type=Path,
+        metavar='FILE',
+        help='weights of teacher.py: the teacher is not trained, only evaluated',
+    )
+    parser.add_argument(
+        '--baseline',
+        action='store_true',
+        help='also train baseline.py, the undistilled student: as long as it says, and as long as '
+        'all stages on the way to the student together (baseline_long)',
+    )
+    parser.add_argument(
+        '--ceiling',
+        action='store_true',
+        help="also train ceiling.py, the student's network on the large image, undistilled",
+    )
+    parser.add_argument(
+        '--one-stage',
+        action='store_true',
+        help='also train one_stage.py, which learns from the teacher without an assistant',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override the config of every stage: randomness.seed=1 key="[a,b]"',
+    )
+    args = parser.parse_args()
+    args.work_dir = args.work_dir or Path('work_dirs', args.recipe.resolve().name)
+    return args
+
+
+def train(stages: list[Stage]) -> None:
+    """Train the stages that are not finished; exits with the code of one that fails."""
+    tool = Path(__file__).with_name('train.py')
+    for number, stage in enumerate(stages, 1):
+        print(f'\n[{number}/{len(stages)}] {stage}', flush=True)
+        if stage.finished:
+            stage.write_config()
+            continue
+        try:
+            stage.train(tool)
+        except subprocess.CalledProcessError as error:
+            code = error.returncode
+            print(f'\n{stage.name} failed (exit code {code}). {how_to_resume()}', file=sys.stderr)
+            sys.exit(code if code > 0 else 128 - code)
+
+
+def how_to_resume() -> str:
+    command = shlex.join([Path(sys.executable).name, *sys.argv])
+    return f'The same command goes on from here:\n  {command}'
+
+
+def main() -> None:
+    args = parse_args()
+    # A plain kill, too, must end the training of the stage.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    plain_data_only()
+    extras = [name for name in ('ceiling', 'one_stage', 'baseline') if getattr(args, name)]
+    try:
+        stages = plan(args.recipe, args.work_dir, extras, args.teacher_checkpoint, args.cfg_options)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    try:
+        train(stages)
+        print(f'\nEvaluating {len(stages)} stages', flush=True)
+        rows = [evaluate.stage_row(stage, args.work_dir) for stage in stages]
+        student = next(stage for stage in stages if stage.name == 'student')
+        table = report.write(report.results(args.recipe, student.cfg, rows), args.work_dir)
+        picture.compare(stages, args.work_dir / 'comparison.png')
+    except KeyboardInterrupt:
+        print(f'\nInterrupted. {how_to_resume()}', file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    print(f'\n{table}\n\nWritten to {args.work_dir}: results.md, results.json, comparison.png')
+
+
+if __name__ == '__main__':
+    main()
