@@ -1,0 +1,194 @@
+"""What distillation costs: a distiller's training step beside what it cannot do without.
+
+In one run, from medians of interleaved repetitions on real batches: (a) the training step of the
+student alone on its view; (b) the teacher's forward pass up to the places that the terms read,
+by plain calls of its modules; (c) the distiller's training step. 1 is the least c/(a+b) could be.
+Also the time to load an item with both views over that to load its large image alone. No
+checkpoint is needed: time does not depend on the weights.
+"""
+
+import argparse
+import json
+import platform
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import datetime, timezone
+from pathlib import Path
+
+import mmcv
+import mmdet
+import mmengine
+import numpy as np
+import torch
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner, autocast
+
+import pd_mmdet
+from pd_mmdet.config import load_config
+
+RECIPE = Path(__file__).parents[1] / 'configs/retinanet/retinanet_r34-r18_glyphs_k2/student.py'
+WARM_UP = 3
+BATCHES = 4
+ITEMS = 300
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', nargs='?', default=RECIPE, help="config of a distiller's stage")
+    parser.add_argument('--steps', type=int, default=30, help='repetitions of each (default: 30)')
+    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument('--out', type=Path, help='also write the numbers to this JSON file')
+    return parser.parse_args()
+
+
+def medians(
+    calls: dict[str, Callable[[int], object]], rounds: int, device: str = 'cpu'
+) -> dict[str, float]:
+    """Median seconds of each call, all of them in turn in each round; they get its number."""
+    seconds = {name: [] for name in calls}
+    for number in range(-WARM_UP, rounds):
+        for name, call in calls.items():
+            started = now(device)
+            call(number)
+            if number >= 0:
+                seconds[name].append(now(device) - started)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def now(device: str) -> float:
+    if device == 'cuda':
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def optimiser(model: BaseModel, cfg: Config, amp: bool) -> OptimWrapper:
+    """As the config says, but the weights stay: all steps do the same work."""
+    wrapper = deepcopy(cfg.optim_wrapper)
+    if amp:
+        wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+    wrapper = build_optim_wrapper(model, wrapper)
+    for group in wrapper.param_groups:
+        group['lr'] = 0.0
+    return wrapper
+
+
+def forward_of_teacher(distiller: BaseModel) -> Callable[[torch.Tensor], object]:
+    """The teacher's own calls up to the last place that a term reads."""
+    paths = [term.teacher.path for name, term in distiller.distill.items() if name != 'isrd']
+    model = distiller.teacher.model
+    if any(path.startswith('bbox_head') for path in paths):
+        return lambda images: model.bbox_head(model.extract_feat(images))
+    if any(path.startswith('neck.afp') for path in paths):
+        return model.extract_feat
+    if any(path.startswith('neck') for path in paths):
+        return lambda images: model.neck(model.backbone(images))
+    return model.backbone
+
+
+def of_view(batch: dict, view: str) -> dict:
+    """A batch as a pipeline of this view alone would have made it."""
+    if not isinstance(batch['inputs'], dict):
+        return batch
+    return {key: value[view] for key, value in batch.items()}
+
+
+def time_steps(cfg: Config, batches: list[dict], args: argparse.Namespace) -> dict[str, float]:
+    """Median seconds of (a), (b) and (c)."""
+    student = MODELS.build(deepcopy(cfg.model.student)).to(args.device).train()
+    distiller = MODELS.build(deepcopy(cfg.model)).to(args.device).train()
+    teacher, forward = distiller.teacher, forward_of_teacher(distiller)
+    teacher.model.to(args.device)  # its preprocessor, too, must know
+    wrappers = {model: optimiser(model, cfg, args.amp) for model in (student, distiller)}
+
+    def step(model: BaseModel, batch: dict) -> None:
+        model.train_step(batch, wrappers[model])
+
+    @torch.no_grad()
+    def infer(batch: dict) -> None:
+        with autocast(args.device, enabled=args.amp):
+            forward(teacher.model.data_preprocessor(batch, True)['inputs'])
+
+    def batch(number: int) -> dict:
+        return batches[number % len(batches)]
+
+    calls = dict(
+        a=lambda number: step(student, of_view(batch(number), distiller.view)),
+        b=lambda number: infer(of_view(batch(number), teacher.view)),
+        c=lambda number: step(distiller, batch(number)),
+    )
+    return medians(calls, args.steps, args.device)
+
+
+def plain_dataset(cfg: dict) -> dict:
+    """The dataset's config with a pipeline that yields the large image alone."""
+    cfg = deepcopy(cfg)
+    if 'pipeline' in cfg:
+        cfg['pipeline'] = [
+            dict(step, type='PackDetInputs') if step['type'] == 'PackPairedDetInputs' else step
+            for step in cfg['pipeline']
+            if step['type'] != 'LowResolution'
+        ]
+    if 'dataset' in cfg:
+        cfg['dataset'] = plain_dataset(cfg['dataset'])
+    if 'datasets' in cfg:
+        cfg['datasets'] = [plain_dataset(inner) for inner in cfg['datasets']]
+    return cfg
+
+
+def time_pipelines(cfg: dict) -> dict[str, float]:
+    """Median seconds to load an item with both views, and with its large image alone."""
+    datasets = dict(paired=DATASETS.build(cfg), plain=DATASETS.build(plain_dataset(cfg)))
+
+    def load(name: str, number: int) -> None:
+        random.seed(number)
+        np.random.seed(number % 2**32)
+        datasets[name][number % len(datasets[name])]
+
+    calls = {name: lambda number, name=name: load(name, number) for name in datasets}
+    return medians(calls, ITEMS)
+
+
+def describe(args: argparse.Namespace, numbers: dict[str, float]) -> dict:
+    name = platform.processor() or platform.machine()
+    if args.device == 'cuda':
+        name = torch.cuda.get_device_name()
+    modules = (torch, mmengine, mmcv, mmdet, pd_mmdet)
+    return dict(
+        command=' '.join(['python', *sys.argv]),
+        device=f'{name}, {torch.get_num_threads()} threads',
+        date=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        versions={module.__name__: module.__version__ for module in modules},
+        numbers=numbers,
+    )
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args.config, splits=['train'])
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    loader = dict(cfg.train_dataloader, num_workers=0, persistent_workers=False)
+    batches = [batch for batch, _ in zip(Runner.build_dataloader(loader, seed=0), range(BATCHES))]
+    numbers = time_steps(cfg, batches, args)
+    numbers['overhead'] = numbers['c'] / (numbers['a'] + numbers['b'])
+    numbers |= time_pipelines(cfg.train_dataloader.dataset)
+    numbers['pipelines'] = numbers['paired'] / numbers['plain']
+    print(f'a, training step of the student alone: {1e3 * numbers["a"]:.2f} ms')
+    print(f'b, forward pass of the teacher:        {1e3 * numbers["b"]:.2f} ms')
+    print(f'c, training step of the distiller:     {1e3 * numbers["c"]:.2f} ms')
+    print(f'paired pipeline / plain pipeline = {numbers["pipelines"]:.2f}')
+    print(f'overhead c/(a+b) = {numbers["overhead"]:.2f}')
+    if args.out:
+        args.out.write_text(json.dumps(describe(args, numbers), indent=2) + '\n')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,18 @@
+import importlib.util
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+spec = importlib.util.spec_from_file_location('summarize', ROOT / 'benchmarks' / 'summarize.py')
+summarize = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(summarize)
+
+
+def test_points_are_mean_and_deviation():
+    assert summarize.points([0.50, 0.52, 0.54]) == '52.0 ± 2.0'
+    assert summarize.points([0.5]) == '50.0'
+    assert summarize.points([-1.0, -1.0]) == '–'
+
+
+def test_readme_shows_the_results_that_are_kept():
+    text = (ROOT / 'README.md').read_text()
+    assert summarize.fill(text) == text
