@@ -74,14 +74,15 @@ def _check_override(cfg: Config, key: str, value: Any) -> None:
     if name not in cfg:
         raise ValueError(message + f'neither the config nor the runner knows {name!r}')
     file, statement = _assignment(cfg, name)
-    message += f'{name!r} is a variable of {file}, already put in where it is used.'
-    variable = re.search(r'\{\{\W*\$(\w+)', statement)
-    if variable:
-        message += f' Set the environment variable {variable[1]} instead.'
+    ways = [f'change it in {file}']
     uses = [use for option in OPTIONS & cfg.keys() for use in _uses(cfg, option, name, cfg[name])]
     if uses:
-        message += f' Override where it is used instead: {", ".join(sorted(uses))}.'
-    raise ValueError(message + ' Or change it in the file.')
+        ways.insert(0, f'override {" and ".join(sorted(uses))}')
+    variable = re.search(r'\{\{\W*\$(\w+)', statement)
+    if variable:
+        ways.insert(0, f'set the environment variable {variable[1]}')
+    message += f'the variable {name!r} of the config has already been put in where it is used; '
+    raise ValueError(message + ', or '.join(ways) + ' instead')
 
 
 def _assignment(cfg: Config, name: str) -> tuple[str, str]:
@@ -124,8 +125,8 @@ def _check_datasets(dataset: dict, path: str, hint: str | None) -> None:
         for option, place in _places(dataset):
             if not (os.path.exists(place) or '://' in place):
                 raise FileNotFoundError(
-                    f'{path}.{option}: nothing at {os.path.abspath(place)}. '
-                    + (hint or f'Put the data there, or set {path}.data_root.')
+                    f'{path}.{option}: nothing at {os.path.abspath(place)}; '
+                    + (hint or f'put the data there, or set {path}.data_root')
                 )
 
 

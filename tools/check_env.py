@@ -11,8 +11,9 @@ import sys
 from importlib.metadata import version
 
 REBUILD = (
-    f'{sys.executable} -m pip install --force-reinstall --no-deps --no-cache-dir '
-    f'--no-build-isolation onedl-mmcv=={version("onedl-mmcv")}'
+    f'PATH="{os.path.dirname(sys.executable)}:$PATH" {sys.executable} -m pip install '
+    '--force-reinstall --no-deps --no-cache-dir --no-build-isolation '
+    f'onedl-mmcv=={version("onedl-mmcv")}'
 )
 
 

@@ -19,5 +19,5 @@ export GLYPHS_ROOT=data/glyphs
 if [ ! -f "$GLYPHS_ROOT/annotations/val.json" ]; then
     .venv/bin/python tools/dataset_converters/make_glyphs.py --out "$GLYPHS_ROOT"
 fi
-.venv/bin/python tools/train_tas.py configs/retinanet/retinanet_r34-r18_glyphs_k2_quick \
+.venv/bin/python tools/train_tas.py configs/retinanet/retinanet_r34-r18_glyphs_k2 \
     --baseline --work-dir work_dirs/quickstart "$@"

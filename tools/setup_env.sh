@@ -80,14 +80,14 @@ check_cuda() {
 }
 
 # How many compilers may run at once: one a core, and each has 2 GB.
-jobs() {
+compile_jobs() {
     local cores memory
     cores=$(nproc)
     memory=$(($(awk '/MemAvailable/ {print $2}' /proc/meminfo) / 2000000))
     echo $((memory < 1 ? 1 : memory < cores ? memory : cores))
 }
 
-install() {
+install_all() {
     local python=$VENV/bin/python
     "$python" -m pip --version > /dev/null 2>&1 || "$1" -m venv --clear "$VENV"
     echo 'setup: PyTorch and the tools to compile with (2.5 GB to download)'
@@ -95,7 +95,7 @@ install() {
     echo 'setup: MMCV, MMEngine, MMDetection, MMPretrain and this package.'
     echo 'setup: pip compiles MMCV against this PyTorch: about 11 minutes on 2 cores, longer for a'
     echo 'setup: GPU, and only once, since pip keeps what it built. It says little meanwhile.'
-    MAX_JOBS=${MAX_JOBS:-$(jobs)} PATH="$PWD/$VENV/bin:$PATH" \
+    MAX_JOBS=${MAX_JOBS:-$(compile_jobs)} PATH="$PWD/$VENV/bin:$PATH" \
         "$python" -m pip install --no-build-isolation --editable '.[cls,dev]'
 }
 
@@ -111,7 +111,7 @@ if [ "$(cat "$STAMP" 2> /dev/null)" != "$stamp" ]; then
     if has_gpu; then
         check_cuda
     fi
-    install "$python"
+    install_all "$python"
     echo "$stamp" > "$STAMP"
 fi
 "$VENV/bin/python" tools/check_env.py

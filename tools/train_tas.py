@@ -7,8 +7,8 @@ checkpoints of the stages before it in the environment variables TEACHER_CHECKPO
 ASSISTANT_CHECKPOINT, which this tool sets.
 
 After an interruption the same command continues: finished stages are not trained again. In the end
-the work folder has a folder for each stage, results.md, results.json and comparison.png, the same
-validation images with ground truth, teacher, baseline and student side by side.
+the work folder has a config and a folder for each stage, results.md, results.json, and
+comparison.png: the same validation images with ground truth, teacher, baseline and student.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def train(stages: list[Stage]) -> None:
     for number, stage in enumerate(stages, 1):
         print(f'\n[{number}/{len(stages)}] {stage}', flush=True)
         if stage.finished:
-            stage.write_config()
+            stage.make_folder()
             continue
         try:
             stage.train(tool)
@@ -94,14 +94,14 @@ def how_to_resume() -> str:
 
 def main() -> None:
     args = parse_args()
-    # A plain kill, too, must end the training of the stage.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    plain_data_only()
     extras = [name for name in ('ceiling', 'one_stage', 'baseline') if getattr(args, name)]
     try:
         stages = plan(args.recipe, args.work_dir, extras, args.teacher_checkpoint, args.cfg_options)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
+    plain_data_only()
+    # A plain kill, too, must end the training of the stage.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         train(stages)
         print(f'\nEvaluating {len(stages)} stages', flush=True)

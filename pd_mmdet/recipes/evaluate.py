@@ -13,7 +13,7 @@ from mmdet.datasets.transforms import PackDetInputs
 from mmdet.registry import DATASETS, MODELS
 from mmengine.analysis import get_model_complexity_info
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -110,6 +110,12 @@ def _evaluator(cfg: Config) -> dict:
     return evaluator | dict(type='CocoMetric', metric='bbox', classwise=False, prefix='coco')
 
 
+def build_dataset(cfg: Config) -> BaseDataset:
+    """The validation set."""
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    return DATASETS.build(cfg.val_dataloader.dataset)
+
+
 def build_detector(cfg: Config) -> nn.Module:
     """The detector that is deployed: nothing of the distillation, no weights loaded yet."""
     init_default_scope(cfg.get('default_scope', 'mmdet'))
@@ -124,8 +130,7 @@ def costs(cfg: Config) -> dict[str, Any]:
         one), on the padded image; ``image_side``, width and height before padding.
     """
     detector = build_detector(cfg)
-    dataset = DATASETS.build(cfg.val_dataloader.dataset)
-    data = detector.data_preprocessor(pseudo_collate([dataset[0]]))
+    data = detector.data_preprocessor(pseudo_collate([build_dataset(cfg)[0]]))
     height, width = data['data_samples'][0].img_shape
     parameters = sum(parameter.numel() for parameter in detector.parameters())
     detector.forward = partial(detector.forward, data_samples=data['data_samples'])

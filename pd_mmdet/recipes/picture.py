@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import mmcv
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
@@ -20,13 +20,14 @@ from mmengine.structures import InstanceData
 
 from ..checkpoint import load_data
 from ..distillers.teacher import student_part
-from .evaluate import build_detector
+from .evaluate import build_dataset, build_detector
 from .stages import Stage
 
 COLUMNS = ('teacher', 'baseline', 'student')
 IMAGES = 4
 MIN_SCORE = 0.3
 SIDE = 480  # longer side of an image in the picture, in pixels
+TITLE = 50  # height of the titles
 DPI = 100
 
 
@@ -36,9 +37,9 @@ class LabelsAbove(DetLocalVisualizer):
     def draw_texts(
         self, texts: str, positions: torch.Tensor, font_sizes: int, **style: Any
     ) -> DetLocalVisualizer:
-        return super().draw_texts(
-            texts, positions, font_sizes=9, vertical_alignments='bottom', **style
-        )
+        x, y = positions.tolist()
+        place = torch.tensor([x, max(y, 16)])  # not out of the picture
+        return super().draw_texts(texts, place, font_sizes=9, vertical_alignments='bottom', **style)
 
 
 def compare(stages: Sequence[Stage], path: Path) -> None:
@@ -67,7 +68,7 @@ def compare(stages: Sequence[Stage], path: Path) -> None:
 
 def first_with_objects(cfg: Config) -> tuple[BaseDataset, list[int]]:
     """The validation set, and the indices of the first images in it that have objects."""
-    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    dataset = build_dataset(cfg)
     indices: list[int] = []
     for index in range(len(dataset)):
         if len(indices) < IMAGES and len(ground_truth(dataset, index)):
@@ -93,7 +94,7 @@ def detect(cfg: Config, checkpoint: Path, indices: Sequence[int]) -> list[DetDat
     detector = build_detector(cfg)
     detector.load_state_dict(student_part(load_data(checkpoint)))
     detector.to(get_device())
-    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    dataset = build_dataset(cfg)
     return [detector.test_step(pseudo_collate([dataset[index]]))[0].cpu() for index in indices]
 
 
@@ -101,14 +102,20 @@ def grid(
     images: Sequence[np.ndarray], columns: dict[str, list[InstanceData]], metainfo: dict
 ) -> Figure:
     """A row for each image (H, W, 3), RGB; a column for each title, with its boxes drawn."""
-    size = (len(columns) * SIDE / DPI, len(images) * SIDE / DPI)
+    rows = [
+        [draw(image, instances, metainfo) for instances in found]
+        for image, found in zip(images, zip(*columns.values()))
+    ]
+    heights = [row[0].shape[0] for row in rows]
+    width = max(row[0].shape[1] for row in rows)
+    size = (len(columns) * width / DPI, (sum(heights) + TITLE) / DPI)
     figure = Figure(size, dpi=DPI, layout='constrained')
-    axes = figure.subplots(len(images), len(columns), squeeze=False)
-    for column, (title, boxes) in enumerate(columns.items()):
-        axes[0, column].set_title(title, fontsize=20)
-        for row, image in enumerate(images):
-            axes[row, column].imshow(draw(image, boxes[row], metainfo))
-            axes[row, column].set_axis_off()
+    axes = figure.subplots(len(rows), len(columns), squeeze=False, height_ratios=heights)
+    for cell, image in zip(axes.flat, chain(*rows)):
+        cell.imshow(image)
+        cell.set_axis_off()
+    for cell, title in zip(axes[0], columns):
+        cell.set_title(title, fontsize=20)
     return figure
 
 

@@ -93,38 +93,41 @@ class Stage:
             text += f', goes on from {self.latest.name}'
         return text
 
+    @property
+    def config(self) -> Path:
+        """Where its config is written: beside its folder, as MMEngine writes its own inside."""
+        return self.folder.with_suffix('.py')
+
     def check_folder(self) -> None:
         """Refuse a folder that holds another training.
 
         Raises:
             ValueError: It was made with another config, or from another checkpoint.
         """
-        config = self.folder / 'config.py'
-        advice = f'Nothing was changed. Name another --work-dir, or delete {self.folder}'
-        if not config.is_file():
-            if (self.folder / 'last_checkpoint').exists():
-                raise ValueError(f'{self.folder} has checkpoints, but no config.py. {advice}.')
+        if not self.folder.is_dir():
             return
-        changed = list(_differences(Config.fromfile(config).to_dict(), self.cfg.to_dict()))
+        advice = f'Nothing was changed. Name another --work-dir, or delete {self.folder}'
+        if not self.config.is_file():
+            raise ValueError(f'{self.folder} is there, but not {self.config}. {advice}.')
+        changed = list(_differences(Config.fromfile(self.config).to_dict(), self.cfg.to_dict()))
         if changed:
             more = f' and {len(changed) - SHOWN} more' if len(changed) > SHOWN else ''
             raise ValueError(
-                f'{config} was made with other settings: '
+                f'{self.folder} was made with other settings: '
                 f'{"; ".join(changed[:SHOWN])}{more}. {advice} and those of the stages after it.'
             )
         if self.needed and self.needed.exists():
-            if self.needed.stat().st_mtime > config.stat().st_mtime:
+            if self.needed.stat().st_mtime > self.config.stat().st_mtime:
                 raise ValueError(
                     f'{self.folder} was begun before {self.needed} was written. {advice}.'
                 )
 
-    def write_config(self) -> Path:
-        """Write its config, unless it is there, and return its place."""
-        config = self.folder / 'config.py'
-        if not config.is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.cfg.dump(config)
-        return config
+    def make_folder(self) -> None:
+        """Make its folder and write its config, unless they are there."""
+        if not self.folder.is_dir():
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            self.cfg.dump(self.config)
+            self.folder.mkdir()
 
     def train(self, tool: Path) -> None:
         """Train it in a process of its own, from its latest checkpoint if there is one.
@@ -136,7 +139,8 @@ class Stage:
             subprocess.CalledProcessError: The training failed.
             RuntimeError: It ended without its last checkpoint.
         """
-        command = [sys.executable, tool, self.write_config(), '--work-dir', self.folder]
+        self.make_folder()
+        command = [sys.executable, tool, self.config, '--work-dir', self.folder]
         if self.latest:
             command += ['--resume', self.latest]
         before, started = self.seconds or 0.0, time.monotonic()

@@ -60,6 +60,9 @@ def student_cfg(head='RetinaHead', divisor=32) -> ConfigDict:
         octave_base_scale=4,
         scales_per_octave=3 if 'Retina' in head else 1,
     )
+    if head == 'FreeAnchorRetinaHead':
+        # Anchors inside of a box are all equally good; rounding must not choose among them.
+        cfg.bbox_head.pre_anchor_topk = 8
     cfg.data_preprocessor.update(pad_size_divisor=divisor, batch_augments=None)
     return cfg
 
@@ -240,7 +243,6 @@ def assert_same_losses(student, assistant, ratio):
     found, found_gradients, _ = losses_and_gradients(assistant, feats, ratio)
     torch.testing.assert_close(found, losses, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(found_gradients, gradients, rtol=1e-3, atol=1e-5)
-    return losses
 
 
 def predict(model, feats, ratio=1, rescale=False):
@@ -248,19 +250,23 @@ def predict(model, feats, ratio=1, rescale=False):
         return model.eval().bbox_head.predict(feats, data_samples(ratio), rescale=rescale)
 
 
+def assert_same_boxes(found, expected):
+    assert expected.isfinite().all(1).sum() > 20
+    # PAA's voting makes NaN of boxes without area: those of priors in the padding.
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-2, equal_nan=True)
+
+
 def assert_same_predictions(student, assistant, ratio):
     feats = pyramid()
     expected = predict(student, feats)
     for found, own in zip(predict(assistant, feats, ratio), expected, strict=True):
-        assert len(own) > 20
         torch.testing.assert_close(found.scores, own.scores)
         assert torch.equal(found.labels, own.labels)
-        torch.testing.assert_close(found.bboxes, times(own.bboxes, ratio), rtol=1e-4, atol=1e-2)
+        assert_same_boxes(found.bboxes, times(own.bboxes, ratio))
     # In the coordinates of the file both are the same boxes.
     pairs = zip(predict(assistant, feats, ratio, True), predict(student, feats, rescale=True))
     for found, own in pairs:
-        torch.testing.assert_close(found.bboxes, own.bboxes, rtol=1e-4, atol=1e-1)
-    return expected
+        assert_same_boxes(found.bboxes, own.bboxes)
 
 
 @heads_with_loss
@@ -329,7 +335,7 @@ def test_invariant_4_min_bbox_size_is_in_pixels_of_the_file():
     for found, own in zip(predict(assistant, feats, 2, rescale=True), expected, strict=True):
         sides = own.bboxes[:, 2:] - own.bboxes[:, :2]
         assert 200 < sides.min() < 400
-        torch.testing.assert_close(found.bboxes, own.bboxes, rtol=1e-4, atol=1e-1)
+        assert_same_boxes(found.bboxes, own.bboxes)
         assert torch.equal(found.labels, own.labels)
 
 

@@ -41,6 +41,8 @@ def test_the_real_data():
             data_prefix=dict(sub_data_root=''),
             test_mode=True,
         )
-        numbers[split] = sum(len(dataset.get_data_info(i)['instances']) for i in range(len(dataset)))
+        numbers[split] = sum(
+            len(dataset.get_data_info(i)['instances']) for i in range(len(dataset))
+        )
     # 4888 boxes, of which two have no area.
     assert sum(numbers.values()) == 4886

@@ -89,6 +89,7 @@ def config(root: Path, label: int = 0, **options) -> Config:
         default_scope='mmdet',
         model=dict(type='Oracle', label=label),
         val_dataloader=loader,
+        val_cfg=dict(type='ValLoop'),
         val_evaluator=dict(type='VOCMetric', metric='mAP'),
     )
     return Config(cfg | options)

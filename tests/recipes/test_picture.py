@@ -1,3 +1,6 @@
+import json
+from unittest.mock import Mock
+
 import cv2
 import numpy as np
 import pytest
@@ -15,27 +18,39 @@ def stages(recipe, tmp_path):
     stages = plan(recipe, tmp_path, ['baseline'])
     for stage in stages:
         stage.folder.mkdir()
-        torch.save(dict(state_dict=build_detector(stage.cfg).state_dict()), stage.checkpoint)
+        detector = build_detector(stage.cfg)
+        detector.init_weights()
+        torch.save(dict(state_dict=detector.state_dict()), stage.checkpoint)
     return stages
 
 
-def test_the_same_images_side_by_side(stages, tmp_path):
+def test_the_same_images_side_by_side(stages, glyphs, tmp_path, monkeypatch):
+    grid = Mock(wraps=picture.grid)
+    monkeypatch.setattr(picture, 'grid', grid)
     file = tmp_path / 'comparison.png'
     picture.compare(stages, file)
-    image = cv2.imread(str(file))
-    dataset, indices = picture.first_with_objects(stages[0].cfg)
-    assert image.shape == (len(indices) * picture.SIDE, 4 * picture.SIDE, 3)
-    truth, *detections = np.split(image[100:], 4, axis=1)
-    # Boxes in the first column only; the photographs are the same.
-    assert (truth != detections[0]).any(-1).mean() > 0.01
-    for other in detections[1:]:
-        assert (other != detections[0]).any(-1).mean() < 0.01
+    images, columns, _ = grid.call_args.args
+    height, width = cv2.imread(str(file)).shape[:2]
+    assert width == 4 * picture.SIDE and height > len(images) * picture.SIDE
 
+    assert [title.partition(',')[0] for title in columns] == [
+        *('ground truth', 'teacher', 'baseline', 'student')
+    ]
+    teacher, student = (int(list(columns)[i].rpartition('x')[2]) for i in (1, 3))
+    assert teacher == 2 * student
 
-def test_images_with_objects(stages):
-    dataset, indices = picture.first_with_objects(stages[0].cfg)
-    counts = [len(dataset.get_data_info(i)['instances']) for i in range(len(dataset))]
-    assert indices == [i for i, count in enumerate(counts) if count][:4] and indices
+    truth, *found = columns.values()
+    assert all(len(boxes) == 0 for column in found for boxes in column)
+    content = json.loads((glyphs / 'annotations' / 'val.json').read_text())
+    shown = {annotation['image_id'] for annotation in content['annotations']}
+    assert len(images) == len(truth) == len(shown)
+    for image_id, image, objects in zip(sorted(shown), images, truth):
+        own = [one for one in content['annotations'] if one['image_id'] == image_id]
+        xywh = torch.tensor([one['bbox'] for one in own])
+        torch.testing.assert_close(objects.bboxes[:, :2], xywh[:, :2])
+        torch.testing.assert_close(objects.bboxes[:, 2:], xywh[:, :2] + xywh[:, 2:])
+        pixels = cv2.imread(str(glyphs / 'val' / f'{image_id:06d}.png'))
+        assert (image[..., ::-1] == pixels).all()
 
 
 def test_boxes_are_drawn_where_they_are():

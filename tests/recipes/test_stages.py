@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from pd_mmdet.recipes.stages import Stage, plan
 
@@ -15,7 +16,7 @@ def lengths(stages: list[Stage]) -> dict[str, int]:
 
 def finish(stage: Stage) -> None:
     """Leave what a finished training leaves."""
-    stage.write_config()
+    stage.make_folder()
     stage.checkpoint.touch()
     (stage.folder / 'last_checkpoint').write_text(str(stage.checkpoint))
 
@@ -62,7 +63,7 @@ def test_one_stage_is_planned_after_the_student(recipe, tmp_path):
 def test_state_of_a_stage(recipe, tmp_path):
     teacher = plan(recipe, tmp_path, cfg_options=SHORT)[0]
     assert not teacher.finished and teacher.latest is None
-    teacher.write_config()
+    teacher.make_folder()
     half = teacher.folder / 'iter_20.pth'
     half.touch()
     # MMEngine writes the path as it was called then; the folder may have been moved.
@@ -89,7 +90,7 @@ def test_other_settings_are_refused(recipe, tmp_path):
         plan(recipe, tmp_path, cfg_options={**SHORT, 'optim_wrapper.optimizer.lr': 0.5})
     message = str(error.value)
     assert 'optim_wrapper.optimizer.lr is 0.002 there and 0.5 now' in message
-    assert str(tmp_path / 'teacher' / 'config.py') in message and '--work-dir' in message
+    assert f'{tmp_path / "teacher"} was made' in message and '--work-dir' in message
     with pytest.raises(ValueError, match="randomness.*is 'nothing' there"):
         plan(recipe, tmp_path, cfg_options={**SHORT, 'randomness.seed': 1})
 
@@ -103,12 +104,21 @@ def test_a_stage_older_than_what_it_learned_from_is_refused(recipe, tmp_path):
         plan(recipe, tmp_path, cfg_options=SHORT)
 
 
-def test_checkpoints_without_config_are_refused(recipe, tmp_path):
+def test_a_folder_without_config_is_refused(recipe, tmp_path):
     teacher = plan(recipe, tmp_path, cfg_options=SHORT)[0]
     finish(teacher)
-    (teacher.folder / 'config.py').unlink()
-    with pytest.raises(ValueError, match='has checkpoints, but no config.py'):
+    teacher.config.unlink()
+    with pytest.raises(ValueError, match='teacher is there, but not .*teacher.py'):
         plan(recipe, tmp_path, cfg_options=SHORT)
+
+
+def test_a_deleted_folder_is_made_anew(recipe, tmp_path):
+    teacher = plan(recipe, tmp_path, cfg_options=SHORT)[0]
+    finish(teacher)
+    shutil.rmtree(teacher.folder)
+    again = plan(recipe, tmp_path, cfg_options={**SHORT, 'randomness.seed': 1})[0]
+    again.make_folder()
+    assert Config.fromfile(again.config).randomness.seed == 1
 
 
 def test_missing_files_are_named(recipe, tmp_path):

@@ -1,6 +1,8 @@
 # Stage 1, teacher -> assistant, both on the large image: compress the model.
 _base_ = './baseline.py'
-teacher_checkpoint = '{{$TEACHER_CHECKPOINT:work_dirs/retinanet_r34-r18_glyphs_k4/teacher/iter_1000.pth}}'
+teacher_checkpoint = (
+    '{{$TEACHER_CHECKPOINT:work_dirs/retinanet_r34-r18_glyphs_k4/teacher/iter_1000.pth}}'
+)
 model = dict(
     _delete_=True,
     type='AFPDistiller',
@@ -29,3 +31,9 @@ test_pipeline = [
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
+max_iters = 1000
+train_cfg = dict(max_iters=max_iters)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=100, end=max_iters, T_max=max_iters - 100),
+]

@@ -2,7 +2,7 @@
 _base_ = [
     '../../_base_/models/retinanet_r18_slim_fpn.py',
     '../../_base_/datasets/glyphs_detection.py',
-    '../../_base_/schedules/schedule_1k_scratch.py',
+    '../../_base_/schedules/schedule_1500_scratch.py',
     '../../_base_/iter_runtime.py',
 ]
 # Glyphs are 4 to 8 pixels high here, as far apart as the cells: few priors reach IoU 0.5.

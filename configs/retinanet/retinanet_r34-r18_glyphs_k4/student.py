@@ -1,6 +1,8 @@
 # Stage 2, assistant on the large image -> student on the small one: compress the input.
 _base_ = './baseline.py'
-assistant_checkpoint = '{{$ASSISTANT_CHECKPOINT:work_dirs/retinanet_r34-r18_glyphs_k4/assistant/iter_1000.pth}}'
+assistant_checkpoint = (
+    '{{$ASSISTANT_CHECKPOINT:work_dirs/retinanet_r34-r18_glyphs_k4/assistant/iter_1000.pth}}'
+)
 load_from = assistant_checkpoint
 model = dict(
     _delete_=True,

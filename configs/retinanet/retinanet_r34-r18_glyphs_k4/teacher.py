@@ -2,7 +2,7 @@
 _base_ = [
     '../../_base_/models/retinanet_r18_slim_fpn.py',
     '../../_base_/datasets/glyphs_detection.py',
-    '../../_base_/schedules/schedule_1k_scratch.py',
+    '../../_base_/schedules/schedule_1000_scratch.py',
     '../../_base_/iter_runtime.py',
 ]
 model = dict(

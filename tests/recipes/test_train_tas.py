@@ -1,0 +1,121 @@
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+TOOL = Path(__file__).parents[2] / 'tools' / 'train_tas.py'
+OPTIONS = [
+    '--cfg-options',
+    'train_cfg.max_iters=2',
+    'randomness.seed=3',
+    'train_dataloader.batch_size=2',
+    *(f'{split}_dataloader.num_workers=0' for split in ('train', 'val')),
+    *(f'{split}_dataloader.persistent_workers=False' for split in ('train', 'val')),
+]
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, str(TOOL), *map(str, arguments)]
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess:
+    return subprocess.run(command(*arguments), capture_output=True, text=True)
+
+
+def wait_for(condition, seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, 'waited in vain'
+        time.sleep(0.1)
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f'/proc/{pid}/task/{pid}/children').read_text().split()]
+
+
+def running(pid: int) -> bool:
+    status = Path(f'/proc/{pid}/status')
+    return status.exists() and 'State:\tZ' not in status.read_text()
+
+
+def interrupt_second_stage(recipe: Path, work_dir: Path) -> None:
+    """Kill a run as soon as it trains the second stage, and see that the training ends too."""
+    process = subprocess.Popen(
+        command(recipe, '--work-dir', work_dir, *OPTIONS),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: (work_dir / 'assistant').exists() and children(process.pid))
+    training = children(process.pid)
+    process.send_signal(signal.SIGINT)
+    assert 'The same command goes on from here' in process.communicate(timeout=100)[1]
+    assert process.returncode == 130
+    wait_for(lambda: not any(running(pid) for pid in training))
+
+
+@pytest.mark.skipif(not Path('/proc/self/task').exists(), reason='looks for processes in /proc')
+def test_interrupted_and_resumed(recipe, tmp_path):
+    interrupt_second_stage(recipe, tmp_path)
+    teacher = tmp_path / 'teacher' / 'iter_2.pth'
+    written = teacher.stat().st_mtime_ns
+    assert not (tmp_path / 'results.json').exists()
+
+    arguments = [recipe, '--work-dir', tmp_path, *OPTIONS]
+    result = run(*arguments)
+    assert result.returncode == 0, result.stderr
+    assert '[1/3] teacher: 2 iterations, finished before' in result.stdout
+    assert f'[2/3] assistant: 2 iterations, checkpoint of teacher: {teacher}' in result.stdout
+    assert teacher.stat().st_mtime_ns == written
+
+    results = json.loads((tmp_path / 'results.json').read_text())
+    assert results['recipe'] == recipe.name and results['ratio'] == 2
+    rows = {row['name']: row for row in results['rows']}
+    assert [(name, row['view']) for name, row in rows.items()] == [
+        *(('teacher', 'hr'), ('assistant', 'hr'), ('student', 'lr'))
+    ]
+    for name, row in rows.items():
+        assert row['iterations'] == 2 and row['seed'] == 3
+        assert row['checkpoint'] == os.path.join(name, 'iter_2.pth')
+    # One network, two sizes of image; the rescaled assistant has the student's head to compute.
+    assert rows['student']['parameters'] == rows['assistant']['parameters']
+    assert rows['assistant']['image_side'] == [2 * side for side in rows['student']['image_side']]
+    assert rows['student']['flops'] < rows['assistant']['flops'] < 4 * rows['student']['flops']
+    table = (tmp_path / 'results.md').read_text()
+    assert all(f'| {name}' in table and name in result.stdout for name in rows)
+    assert (tmp_path / 'comparison.png').stat().st_size > 0
+
+    # Nothing is trained or evaluated again.
+    again = run(*arguments)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count('finished before') == 3 and 'Iter(' not in again.stdout
+    assert json.loads((tmp_path / 'results.json').read_text()) == results
+
+
+def test_a_failing_stage_stops_with_its_code(monkeypatch, capsys):
+    stage = Mock(finished=False, train=Mock(side_effect=subprocess.CalledProcessError(3, 'train')))
+    stage.name = 'teacher'
+    later = Mock()
+    monkeypatch.setattr(sys, 'argv', ['tools/train_tas.py', 'a recipe', '--baseline'])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(TOOL))['train']([stage, later])
+    assert stopped.value.code == 3 and not later.train.called
+    said = capsys.readouterr().err
+    assert 'teacher failed (exit code 3)' in said
+    assert said.endswith("tools/train_tas.py 'a recipe' --baseline\n")
+
+
+def test_bad_input_is_said_before_anything_is_trained(recipe, tmp_path, monkeypatch):
+    tool = runpy.run_path(str(TOOL))
+    options = ['--work-dir', str(tmp_path), '--one-stage']
+    monkeypatch.setattr(sys, 'argv', [str(TOOL), str(recipe), *options])
+    with pytest.raises(SystemExit, match='error: the recipe .* has no one_stage.py; it has ass'):
+        tool['main']()
+    assert not list(tmp_path.iterdir())
