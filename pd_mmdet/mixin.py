@@ -9,3 +9,10 @@ def put_in_front(mixin: type, model: nn.Module) -> nn.Module:
     own = type(model)
     model.__class__ = type(f'{mixin.__name__}[{own.__name__}]', (mixin, own), {})
     return model
+
+
+def with_preprocessor(model_cfg: dict, data_preprocessor: dict | None) -> dict:
+    """A model's config with a data preprocessor, where it has none of its own."""
+    if data_preprocessor is None or model_cfg.get('data_preprocessor'):
+        return model_cfg
+    return {**model_cfg, 'data_preprocessor': data_preprocessor}

@@ -66,9 +66,8 @@ def find_module(model: nn.Module, path: str, side: str) -> nn.Module:
     while parent and parent not in modules:
         parent = parent.rpartition('.')[0]
     children = [f'{parent}.{name}'.lstrip('.') for name, _ in modules[parent].named_children()]
-    raise ValueError(
-        f'tap {path!r} names nothing in the {side}; near it: {", ".join(near + children)}'
-    )
+    names = ', '.join(dict.fromkeys(near + children))
+    raise ValueError(f'tap {path!r} names nothing in the {side}; near it: {names}')
 
 
 class _AllTapped(Exception):

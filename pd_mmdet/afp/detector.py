@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
-from ..mixin import put_in_front
+from ..mixin import put_in_front, with_preprocessor
 from ..ratio import parse_ratio
 from .priors import rescale_priors
 from .rescale import FeatureRescale
@@ -21,14 +21,14 @@ class AFPDetector:
     It *is* the student's detector (same class, same state dict) with priors ``ratio`` times as
     large and, after the neck, features rescaled to as many cells as the student has on the small
     image. So prior i of the assistant is ``ratio`` × prior i of the student, one to one. The
-    rescale is our reading of AFP (Guo et al., TPAMI 2024, arXiv 2112.09532: "aligns output
-    dimensions of detectors at each stage by manipulating features and anchors of the
-    assistant"); the place ``neck.afp`` names its output.
+    rescale is our reading of AFP (Guo et al., TPAMI 2024, arXiv 2112.09532, whose detection code
+    is not released); the place ``neck.afp`` names its output.
 
     Args:
         detector: Config of the student's detector, as it reads the small image.
         ratio: Side length of the large image over the small one, see :func:`parse_ratio`.
         kernel: Window of the rescale, see :class:`FeatureRescale`.
+        data_preprocessor: The detector's on the small image, where its config has none.
 
     Raises:
         NotImplementedError: If the detector cannot be aligned.
@@ -40,13 +40,19 @@ class AFPDetector:
         detector: dict | None = None,
         ratio: float | str | Fraction | None = None,
         kernel: str = 'average',
+        data_preprocessor: dict | None = None,
     ) -> AFPDetector:
         if detector is None:  # copy.deepcopy makes an empty object of the built model's class
             return super().__new__(cls)
+        detector = with_preprocessor(detector, data_preprocessor)
         return put_in_front(cls, MODELS.build(rescale_priors(detector, parse_ratio(ratio))))
 
     def __init__(
-        self, detector: dict, ratio: float | str | Fraction, kernel: str = 'average'
+        self,
+        detector: dict,
+        ratio: float | str | Fraction,
+        kernel: str = 'average',
+        data_preprocessor: dict | None = None,
     ) -> None:
         if not self.with_neck:
             raise ValueError(f'AFP of {detector["type"]!r}: the detector has no neck')

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmdet.models.detectors import SingleStageDetector
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
@@ -31,6 +32,11 @@ class AFPDistiller(Distiller):
 
     def _check_options(self, terms: dict[str, dict], isrd: dict | None) -> None:
         super()._check_options(terms, isrd)
+        for side, model in (('student', self), ('teacher', self.teacher and self.teacher.model)):
+            if model is not None and not isinstance(model, SingleStageDetector):
+                raise NotImplementedError(
+                    f'the {side} is a {type(model).__name__}: only one-stage detectors distil yet'
+                )
         self._check_afp(self, 'student', self.view)
         if self.teacher is not None:
             self._check_afp(self.teacher.model, 'teacher', self.teacher.view)

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from ..isrd import ISRD
-from ..mixin import put_in_front
+from ..mixin import put_in_front, with_preprocessor
 from ..ratio import parse_ratio
 from ..taps import Tap, Taps
 from .teacher import Teacher
-from .terms import FeatureTerm
+from .terms import FeatureTerm, feature_maps
 
-STEMS = ('backbone.stem', 'backbone.relu', 'backbone.patch_embed')
+STEMS = ('backbone.stem', 'backbone.relu')
 """Where the stem of a backbone ends, ISRD's default tap: the first of these that exists."""
 
 COARSEST_STRIDE = 128
@@ -39,6 +39,8 @@ class Distiller:
         terms: Name → ``dict(student=tap, teacher=tap, loss=dict(type=…), weight=…)``.
         isrd: ``dict(weight=…)``, and ``tap`` for another place than the stem: adds
             :class:`ISRD` as the term ``isrd``.
+        data_preprocessor: The student's, where its config has none: the runner puts in the one
+            that a config has beside its model.
 
     Raises:
         ValueError: If an option is none, or a term compares what cannot be compared or taught.
@@ -47,10 +49,12 @@ class Distiller:
     registry: Registry
     preprocessor: str
 
-    def __new__(cls, student: dict | None = None, **_: Any) -> Distiller:
+    def __new__(
+        cls, student: dict | None = None, data_preprocessor: dict | None = None, **_: Any
+    ) -> Distiller:
         if student is None:  # copy.deepcopy makes an empty object of the built model's class
             return super().__new__(cls)
-        return put_in_front(cls, cls.registry.build(student))
+        return put_in_front(cls, cls.registry.build(with_preprocessor(student, data_preprocessor)))
 
     def __init__(
         self,
@@ -60,6 +64,7 @@ class Distiller:
         view: str = 'lr',
         terms: dict[str, dict] | None = None,
         isrd: dict | None = None,
+        data_preprocessor: dict | None = None,
     ) -> None:
         self.ratio = parse_ratio(ratio)
         self.view = view
@@ -89,10 +94,15 @@ class Distiller:
         self, teacher: dict | None
     ) -> tuple[Teacher | None, FileNotFoundError | None]:
         """The teacher, if there is one; a missing config file matters only to training."""
+        if teacher and ('cfg' not in teacher or {*teacher} - {'cfg', 'checkpoint', 'view'}):
+            raise ValueError(
+                f'teacher={teacher}: write teacher=dict(cfg=model or file, checkpoint=file'
+                "[, view='hr'])"
+            )
         try:
             return Teacher(self.registry, **teacher) if teacher else None, None
         except FileNotFoundError as error:
-            return None, error
+            return None, FileNotFoundError(f'teacher.cfg={teacher["cfg"]!r}: {error}')
 
     def _check_options(self, terms: dict[str, dict], isrd: dict | None) -> None:
         sides = {'view': self.view, 'teacher.view': self.teacher.view if self.teacher else 'hr'}
@@ -148,7 +158,7 @@ class Distiller:
                 pixels=(self._pixels(self.view), self._pixels(self.teacher.view)),
             )
         if self.isrd_tap:
-            stem = Tap.parse(self.isrd_tap).select(own[self.isrd_tap])[0]
+            stem = feature_maps(self.isrd_tap, own[self.isrd_tap])[0]
             modules['isrd'] = ISRD(
                 stem.shape[1], round(self._pixels('lr') / stem.shape[-1]), self.ratio
             )

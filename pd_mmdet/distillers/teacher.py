@@ -54,7 +54,8 @@ class Teacher:
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f'teacher.checkpoint={self.checkpoint!r}: {error}. Train the stage before first, '
-                'then name its checkpoint in the variable at the top of this config'
+                'then name its checkpoint in the environment variable that stands at the top of '
+                'the config (TEACHER_CHECKPOINT or ASSISTANT_CHECKPOINT)'
             ) from None
         weights = student_part(checkpoint)
         check_fits(weights, self.model.state_dict(), self.checkpoint)

@@ -44,10 +44,7 @@ class FeatureTerm(nn.Module):
         self.student, self.teacher = Tap.parse(student), Tap.parse(teacher)
         self.weight = weight
         self.loss = registry.build(loss)
-        maps = self.student.select(outputs[0]), self.teacher.select(outputs[1])
-        for tap, levels in zip((student, teacher), maps):
-            if not all(isinstance(level, Tensor) for level in levels):
-                raise ValueError(f'tap {tap!r} puts out no feature maps, which the term compares')
+        maps = feature_maps(student, outputs[0]), feature_maps(teacher, outputs[1])
         self.pairs = match_levels(*maps, (student, teacher), pixels)
         channels = [(maps[0][i].shape[1], maps[1][j].shape[1]) for i, j in self.pairs]
         self.adapters = nn.ModuleList(
@@ -64,6 +61,18 @@ class FeatureTerm(nn.Module):
             for adapter, (i, j) in zip(self.adapters, self.pairs)
         ]
         return self.weight * sum(losses) / len(losses)
+
+
+def feature_maps(tap: str, output: Any) -> list[Tensor]:
+    """The maps (N, C, H, W) that a tap selects of an output.
+
+    Raises:
+        ValueError: If the tap selects something else.
+    """
+    levels = Tap.parse(tap).select(output)
+    if not all(isinstance(level, Tensor) and level.ndim == 4 for level in levels):
+        raise ValueError(f'tap {tap!r} puts out no feature maps of shape (N, C, H, W)')
+    return levels
 
 
 def match_levels(
@@ -83,12 +92,14 @@ def match_levels(
     Raises:
         ValueError: If there is none.
     """
-    pairs = [
-        (i, j)
-        for i, own in enumerate(student)
-        for j, other in enumerate(teacher)
-        if own.shape[-2:] == other.shape[-2:]
-    ]
+    free = dict(enumerate(teacher))
+    pairs = []
+    for i, own in enumerate(student):
+        # The coarsest levels may all be one cell: each has one partner, in order.
+        j = next((j for j, other in free.items() if other.shape[-2:] == own.shape[-2:]), None)
+        if j is not None:
+            del free[j]
+            pairs.append((i, j))
     if not pairs:
         strides = [
             [round(side / feat.shape[-1], 1) for feat in maps]

@@ -112,14 +112,18 @@ def _boxes(views: dict[str, str | None], items: list[dict]) -> dict[str, tuple]:
     inputs, samples = item['inputs'], item['data_samples']
     read = {}
     for side, view in views.items():
-        if not isinstance(inputs, Mapping):
+        if not isinstance(inputs, Mapping) and len(set(views.values())) == 1:
             image, sample = inputs, samples
-        elif view in inputs:
+        elif isinstance(inputs, Mapping) and view in inputs:
             image, sample = inputs[view], samples[view]
         else:
             raise ValueError(
                 f'the {side} reads {f"view {view!r}" if view else "one image"}, but the training '
-                f'pipeline yields {sorted(inputs)}: set the views of its LowResolution'
+                f'pipeline yields {_names(inputs)}: set the views of its LowResolution'
             )
         read[side] = get_box_tensor(sample.gt_instances.bboxes).numpy(), tuple(image.shape[-2:])
     return read
+
+
+def _names(inputs: Mapping | Tensor) -> str:
+    return str(sorted(inputs)) if isinstance(inputs, Mapping) else 'one image'

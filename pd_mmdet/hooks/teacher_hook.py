@@ -19,6 +19,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from ..checkpoint import plain_data_only
+from ..distillers.distiller import Distiller
 from ..distillers.teacher import Teacher
 from ..transforms import LowResolution
 from .samples import evenly_spaced
@@ -53,12 +54,14 @@ class TeacherHook(Hook):
         plain_data_only()
 
     def before_train(self, runner: Runner) -> None:
-        """Try the teacher.
+        """Compare what the data and the model say, then try the teacher.
 
         Raises:
-            ValueError: If it was trained for other classes than those of the training set.
+            ValueError: If the training data have another ratio than the distiller, or the teacher
+                was trained for other classes than those of the training set.
         """
         model = _unwrapped(runner.model)
+        _check_ratio(model, runner.train_dataloader.dataset)
         teacher = getattr(model, 'teacher', None)
         if teacher is None:
             return
@@ -117,6 +120,17 @@ class TeacherHook(Hook):
 
 def _unwrapped(model: nn.Module) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
+
+
+def _check_ratio(model: nn.Module, dataset: Dataset) -> None:
+    if not isinstance(model, Distiller):
+        return
+    for transform in _transforms(dataset):
+        if isinstance(transform, LowResolution) and transform.ratio != model.ratio:
+            raise ValueError(
+                f'the distiller has ratio={model.ratio}, but the training pipeline has '
+                f'LowResolution(ratio={transform.ratio}): they must be equal'
+            )
 
 
 def _check_classes(teacher: Teacher, dataset: Dataset) -> None:

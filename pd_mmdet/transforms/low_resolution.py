@@ -86,9 +86,10 @@ class LowResolution(BaseTransform):
         """
         _refuse_unknown(results)
         self._pad(results)
+        shape = self._small_shape(results)
         if 'lr' not in self.views:
             return results
-        small = self._shrink(results)
+        small = self._shrink(results, shape)
         return small if 'hr' not in self.views else dict(hr=results, lr=small)
 
     def _pad(self, results: dict) -> None:
@@ -106,16 +107,19 @@ class LowResolution(BaseTransform):
         results.setdefault('scale_factor', (1.0, 1.0))
         _record_shape(results)
 
-    def _shrink(self, results: dict) -> dict:
-        k = self.ratio
-        small = dict(results)
-        shape = tuple(int(side / k) for side in results['img'].shape[:2])
-        if min(shape) < self.min_side:
+    def _small_shape(self, results: dict) -> tuple[int, int]:
+        height, width = (int(side / self.ratio) for side in results['img'].shape[:2])
+        if min(height, width) < self.min_side:
             raise ValueError(
-                f'{results.get("img_path", "an image")}: the small image is {shape[1]}x{shape[0]} '
-                f'pixels (width x height), at ratio {k}; its sides must be at least '
+                f'{results.get("img_path", "an image")}: the small image is {width}x{height} '
+                f'pixels (width x height), at ratio {self.ratio}; its sides must be at least '
                 f'min_side={self.min_side}'
             )
+        return height, width
+
+    def _shrink(self, results: dict, shape: tuple[int, int]) -> dict:
+        k = self.ratio
+        small = dict(results)
         small['img'] = self._shrink_image(results, shape)
         for key in _BOXES:
             if key in results:

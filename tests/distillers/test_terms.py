@@ -2,9 +2,11 @@
 
 import pytest
 import torch
-from mmengine.config import ConfigDict
-from tiny import BOX, CAFFE, CLS, PKD, batch, build, distiller, forward, retinanet, train
+from mmengine.config import Config, ConfigDict
+from tiny import BOX, CAFFE, CLS, PKD, STOCK, batch, build, distiller, forward, retinanet, train
 from torch import nn
+
+from pd_mmdet.distillers.terms import feature_maps, match_levels
 
 
 def assistant(ratio=2, **options):
@@ -241,3 +243,31 @@ def test_a_term_that_could_teach_nothing():
 def test_an_output_that_is_overwritten_is_refused():
     with pytest.raises(RuntimeError, match=r"'backbone\.bn1': a later module overwrites"):
         with_terms(pkd=tapped(PKD, 'backbone.bn1'))
+
+
+def test_coarse_levels_of_one_cell_have_one_partner_each():
+    maps = [torch.zeros(1, 8, side, side) for side in (4, 2, 1, 1)]
+    assert match_levels(maps, maps, ('neck', 'neck'), (128, 128)) == [(i, i) for i in range(4)]
+
+
+def test_what_is_no_map_is_no_feature():
+    with pytest.raises(ValueError, match=r"'neck' puts out no feature maps"):
+        feature_maps('neck', [torch.zeros(1, 64, 8)])
+
+
+def test_two_stage_detectors_are_refused():
+    cfg = Config.fromfile(STOCK / 'faster-rcnn_r50_fpn.py').model
+    cfg.backbone.init_cfg = None
+    with pytest.raises(NotImplementedError, match='the teacher is a FasterRCNN'):
+        with_terms(teacher=cfg, pkd=PKD)
+    with pytest.raises(NotImplementedError, match='the student is a .*FasterRCNN'):
+        build(ConfigDict(type='AFPDistiller', student=cfg, ratio=2))
+
+
+@pytest.mark.parametrize('student', [retinanet(), assistant()])
+def test_a_preprocessor_beside_the_model_is_the_students(student):
+    beside = student.get('detector', student).pop('data_preprocessor')
+    view = 'hr' if 'detector' in student else 'lr'
+    cfg = ConfigDict(type='AFPDistiller', student=student, ratio=2, view=view)
+    model = build(cfg | dict(data_preprocessor=beside))
+    assert model.data_preprocessor.student.mean.flatten().tolist() == pytest.approx(beside.mean)

@@ -153,3 +153,10 @@ def test_other_processes_than_the_first_do_nothing(detector, make_runner, log_of
     monkeypatch.setattr('mmengine.dist.utils.get_rank', lambda group=None: 1)
     run_hook(runner)
     assert 'prior coverage' not in log_of(runner)
+
+
+def test_one_image_is_not_taken_for_two_views(distiller, make_runner, pipeline):
+    small = pipeline(dict(type='LowResolution', ratio=2, views=['lr']))
+    runner = make_runner('run', distiller, [], train=small)
+    with pytest.raises(ValueError, match="reads view 'lr', but .* yields one image"):
+        run_hook(runner)

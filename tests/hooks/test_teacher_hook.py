@@ -257,3 +257,10 @@ def test_a_hostile_checkpoint(detector, make_runner, pipeline, tmp_path, resume)
     with pytest.raises(ValueError, match='hostile.pth'):
         make_runner('run', detector, [HOOK], pipeline(), [], **options).train()
     assert not (tmp_path / 'made').exists()
+
+
+def test_data_of_another_ratio(distiller, make_runner, pipeline):
+    other = pipeline(dict(type='LowResolution', ratio=3))
+    runner = make_runner('run', distiller, [], train=other, val=[])
+    with pytest.raises(ValueError, match=r'ratio=2, but .* LowResolution\(ratio=3\)'):
+        try_teacher(runner, Oracle())

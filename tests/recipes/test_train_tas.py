@@ -29,7 +29,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess:
     return subprocess.run(command(*arguments), capture_output=True, text=True)
 
 
-def wait_for(condition, seconds: float = 300) -> None:
+def wait_for(condition, seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, 'waited in vain'
@@ -53,10 +53,13 @@ def interrupt_second_stage(recipe: Path, work_dir: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for(lambda: (work_dir / 'assistant').exists() and children(process.pid))
-    training = children(process.pid)
-    process.send_signal(signal.SIGINT)
-    assert 'The same command goes on from here' in process.communicate(timeout=100)[1]
+    try:
+        wait_for(lambda: (work_dir / 'assistant').exists() and children(process.pid))
+        training = children(process.pid)
+        process.send_signal(signal.SIGINT)
+        assert 'The same command goes on from here' in process.communicate(timeout=600)[1]
+    finally:
+        process.terminate()
     assert process.returncode == 130
     wait_for(lambda: not any(running(pid) for pid in training))
 

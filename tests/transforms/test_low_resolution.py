@@ -321,3 +321,8 @@ def test_is_registered_and_prints_its_options():
         "LowResolution(ratio='3/2', views=('lr',), interpolation='area', degradation=None, "
         'seed=1, min_side=8)'
     )
+
+
+def test_an_image_too_small_is_refused_where_only_the_large_view_is_read():
+    with pytest.raises(ValueError, match=r'photographs/7\.jpg: .* 24x15 .* min_side=16'):
+        LowResolution(4, views=['hr'], min_side=16)(results_of(photograph(60, 93)))

@@ -2,7 +2,10 @@
 # name the folder that holds Annotations, ImageSets and JPEGImages in the variable BCCD_ROOT.
 dataset_type = 'BCCDDataset'
 data_root = '{{$BCCD_ROOT:data/bccd}}'
-data_hint = 'set the environment variable BCCD_ROOT to the folder with JPEGImages of BCCD'
+data_hint = (
+    'get BCCD from its authors (Shenggan/BCCD_Dataset on GitHub), and set the environment variable '
+    'BCCD_ROOT to the folder that holds its JPEGImages'
+)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -2,6 +2,7 @@
 #   python tools/dataset_converters/make_glyphs.py --out data/glyphs
 dataset_type = 'CocoDataset'
 data_root = '{{$GLYPHS_ROOT:data/glyphs}}/'
+data_hint = 'make it: python tools/dataset_converters/make_glyphs.py --out data/glyphs'
 metainfo = dict(
     classes=('O', 'Q', 'C', 'G', 'E', 'F', '1', 'I', '7', 'T'),
     palette=[

@@ -1,7 +1,10 @@
 # MMDetection's VOC 2007 and 2012, at the folder that the variable VOC_ROOT names.
 _base_ = 'mmdet::_base_/datasets/voc0712.py'
 data_root = '{{$VOC_ROOT:data/VOCdevkit}}/'
-data_hint = 'set the environment variable VOC_ROOT to the folder with VOC2007/ and VOC2012/'
+data_hint = (
+    'get PASCAL VOC 2007 and 2012 (host.robots.ox.ac.uk/pascal/VOC), and set the environment '
+    'variable VOC_ROOT to the folder with VOC2007 and VOC2012'
+)
 train_dataloader = dict(
     dataset=dict(
         dataset=dict(
