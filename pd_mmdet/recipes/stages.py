@@ -15,7 +15,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..config import load_config
+from ..config import OPTIONS, load_config
 from .schedule import stretch_schedule, training_length
 
 ORDER = ('teacher', 'ceiling', 'assistant', 'student', 'one_stage', 'baseline', 'baseline_long')
@@ -109,7 +109,7 @@ class Stage:
         advice = f'Nothing was changed. Name another --work-dir, or delete {self.folder}'
         if not self.config.is_file():
             raise ValueError(f'{self.folder} is there, but not {self.config}. {advice}.')
-        changed = list(_differences(Config.fromfile(self.config).to_dict(), self.cfg.to_dict()))
+        changed = list(_differences(_effective(Config.fromfile(self.config)), _effective(self.cfg)))
         if changed:
             more = f' and {len(changed) - SHOWN} more' if len(changed) > SHOWN else ''
             raise ValueError(
@@ -252,6 +252,11 @@ def _check_checkpoint_hook(stage: Stage) -> None:
             f'{stage.name}.py trains by {unit}, so default_hooks.checkpoint.by_epoch must be '
             f'{not by_epoch}'
         )
+
+
+def _effective(cfg: Config) -> dict[str, Any]:
+    """What a config says without its variables, which have done their work when it is read."""
+    return {key: value for key, value in cfg.to_dict().items() if key in OPTIONS}
 
 
 def _differences(old: Any, new: Any, path: str = '') -> Iterator[str]:

@@ -108,7 +108,8 @@ class LowResolution(BaseTransform):
         _record_shape(results)
 
     def _small_shape(self, results: dict) -> tuple[int, int]:
-        height, width = (int(side / self.ratio) for side in results['img'].shape[:2])
+        p, q = self.ratio.numerator, self.ratio.denominator
+        height, width = (side * q // p for side in results['img'].shape[:2])
         if min(height, width) < self.min_side:
             raise ValueError(
                 f'{results.get("img_path", "an image")}: the small image is {width}x{height} '
@@ -118,7 +119,7 @@ class LowResolution(BaseTransform):
         return height, width
 
     def _shrink(self, results: dict, shape: tuple[int, int]) -> dict:
-        k = self.ratio
+        k = float(self.ratio)
         small = dict(results)
         small['img'] = self._shrink_image(results, shape)
         for key in _BOXES:
@@ -129,7 +130,7 @@ class LowResolution(BaseTransform):
             small['gt_masks'] = results['gt_masks'].resize(shape, interpolation='area')
         if 'gt_seg_map' in results:
             small['gt_seg_map'] = _resize(results['gt_seg_map'], shape, 'nearest')
-        small['scale_factor'] = tuple(factor / float(k) for factor in results['scale_factor'])
+        small['scale_factor'] = tuple(factor / k for factor in results['scale_factor'])
         if 'homography_matrix' in results:
             to_small = np.diag([1 / k, 1 / k, 1]).astype(np.float32)
             small['homography_matrix'] = to_small @ results['homography_matrix']
@@ -190,7 +191,7 @@ def _record_shape(results: dict) -> None:
         results['pad_shape'] = results['img'].shape
 
 
-def _shrink_boxes(boxes: BaseBoxes | np.ndarray, ratio: Fraction) -> BaseBoxes | np.ndarray:
+def _shrink_boxes(boxes: BaseBoxes | np.ndarray, ratio: float) -> BaseBoxes | np.ndarray:
     if not isinstance(boxes, BaseBoxes):
         return boxes / np.float32(ratio)
     boxes = boxes.clone()
