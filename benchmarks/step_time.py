@@ -4,7 +4,8 @@ In one run, from medians of interleaved repetitions on real batches: (a) the tra
 student alone on its view; (b) the teacher's forward pass up to the places that the terms read,
 by plain calls of its modules; (c) the distiller's training step. 1 is the least c/(a+b) could be.
 Also the time to load an item with both views over that to load its large image alone. No
-checkpoint is needed: time does not depend on the weights.
+checkpoint is needed; the heads are initialised as for training, since what a teacher is confident
+of decides how many boxes are compared.
 """
 
 import argparse
@@ -106,6 +107,8 @@ def time_steps(cfg: Config, batches: list[dict], args: argparse.Namespace) -> di
     student = MODELS.build(deepcopy(cfg.model.student)).to(args.device).train()
     distiller = MODELS.build(deepcopy(cfg.model)).to(args.device).train()
     teacher, forward = distiller.teacher, forward_of_teacher(distiller)
+    for model in (student, distiller, teacher.model):
+        model.bbox_head.init_weights()
     teacher.model.to(args.device)  # its preprocessor, too, must know
     wrappers = {model: optimiser(model, cfg, args.amp) for model in (student, distiller)}
 

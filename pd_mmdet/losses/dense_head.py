@@ -141,12 +141,14 @@ class DenseHeadBoxLoss(nn.Module):
             ValueError: The two sides differ in shape.
         """
         _check_shapes(student[1], teacher[1], levels)
-        boxes = _decode(head, student[1], levels)
         with torch.no_grad():
-            targets = _decode(head, teacher[1], levels)
             weight = _weight(head, teacher[0], self.score_thr)
+            # The teacher is confident at few of ten thousand priors: decode only these.
+            chosen = weight.nonzero().squeeze(1)
+            targets = _decode(head, teacher[1], levels, chosen)
+        boxes = _decode(head, student[1], levels, chosen)
         loss = self.iou_loss(boxes, targets, reduction_override='none')
-        return (loss * weight).sum() / _normaliser(weight)
+        return (loss * weight[chosen]).sum() / _normaliser(weight)
 
 
 @MODELS.register_module()
@@ -240,21 +242,27 @@ def _normaliser(weight: Tensor) -> Tensor:
     return reduce_mean(weight.sum()).clamp(min=1)
 
 
-def _decode(head: AnchorHead, maps: list[Tensor], levels: list[int]) -> Tensor:
-    """Boxes (priors of all images, 4) in pixels of the student's view, ordered as _by_prior's."""
+def _decode(head: AnchorHead, maps: list[Tensor], levels: list[int], chosen: Tensor) -> Tensor:
+    """Boxes (chosen, 4) in pixels of the student's view of some of _by_prior's rows."""
+    priors, strides = (rows[chosen] for rows in _priors(head, maps, levels))
+    if not isinstance(head, GFLHead):
+        return get_box_tensor(head.bbox_coder.decode(priors, _by_prior(maps, 4)[chosen]))
     # the distributions' integral is a matrix product, which autocast would round
     with torch.autocast(maps[0].device.type, enabled=False):
-        boxes = [_decode_level(head, *pair) for pair in zip(maps, levels, strict=True)]
-    return torch.cat(boxes)
-
-
-def _decode_level(head: AnchorHead, box_map: Tensor, level: int) -> Tensor:
-    priors = head.prior_generator.single_level_grid_priors(
-        box_map.shape[-2:], level_idx=level, dtype=torch.float32, device=box_map.device
+        distances = head.integral(_by_prior(maps, 4 * (head.reg_max + 1))[chosen])
+    return get_box_tensor(
+        head.bbox_coder.decode(head.anchor_center(priors), distances * strides[:, None])
     )
-    priors = get_box_tensor(priors).repeat(len(box_map), 1)
-    if isinstance(head, GFLHead):
-        stride = head.prior_generator.strides[level][0]
-        distances = head.integral(_by_prior([box_map], 4 * (head.reg_max + 1))) * stride
-        return get_box_tensor(head.bbox_coder.decode(head.anchor_center(priors), distances))
-    return get_box_tensor(head.bbox_coder.decode(priors, _by_prior([box_map], 4)))
+
+
+def _priors(head: AnchorHead, maps: list[Tensor], levels: list[int]) -> tuple[Tensor, Tensor]:
+    """Priors (P, 4) and their strides (P,), ordered as _by_prior's rows."""
+    priors, strides = [], []
+    for level, box_map in zip(levels, maps, strict=True):
+        grid = head.prior_generator.single_level_grid_priors(
+            box_map.shape[-2:], level_idx=level, dtype=torch.float32, device=box_map.device
+        )
+        priors.append(get_box_tensor(grid).repeat(len(box_map), 1))
+        stride = float(head.prior_generator.strides[level][0])
+        strides.append(priors[-1].new_full((len(priors[-1]),), stride))
+    return torch.cat(priors), torch.cat(strides)
