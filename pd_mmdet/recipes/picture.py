@@ -58,9 +58,8 @@ def compare(stages: Sequence[Stage], path: Path) -> None:
     for stage in shown:
         samples = detect(stage.cfg, stage.checkpoint, indices)
         height, width = samples[0].img_shape
-        columns[f'{stage.name}, {width}x{height}'] = [
-            sample.pred_instances[sample.pred_instances.scores >= MIN_SCORE] for sample in samples
-        ]
+        found = [confident(sample.pred_instances) for sample in samples]
+        columns[f'{stage.name}, {width}x{height}'] = found
     files = [dataset.get_data_info(index)['img_path'] for index in indices]
     images = [mmcv.imread(file, channel_order='rgb') for file in files]
     grid(images, columns, dataset.metainfo).savefig(path)
@@ -96,6 +95,12 @@ def detect(cfg: Config, checkpoint: Path, indices: Sequence[int]) -> list[DetDat
     detector.to(get_device())
     dataset = build_dataset(cfg)
     return [detector.test_step(pseudo_collate([dataset[index]]))[0].cpu() for index in indices]
+
+
+def confident(instances: InstanceData) -> InstanceData:
+    """Detections that are worth drawing, the surest last: on top of others of the same object."""
+    instances = instances[instances.scores >= MIN_SCORE]
+    return instances[instances.scores.argsort()]
 
 
 def grid(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,8 @@ def results(recipe: Path, student_cfg: Config, rows: list[dict[str, Any]]) -> di
             torch=torch.__version__,
             mmdet=mmdet.__version__,
             device=torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu',
+            date=date.today().isoformat(),
+            command=shlex.join(['python', *sys.argv]),
         ),
     )
 

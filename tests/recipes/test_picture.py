@@ -66,3 +66,8 @@ def test_boxes_are_drawn_where_they_are():
     assert columns.min() == pytest.approx(20 * scale, abs=3)
     assert columns.max() == pytest.approx(60 * scale, abs=3)
     assert rows.max() == pytest.approx(40 * scale, abs=3)
+
+
+def test_the_surest_detection_is_drawn_last():
+    found = InstanceData(scores=torch.tensor([0.9, 0.2, 0.4]), labels=torch.tensor([1, 2, 3]))
+    assert picture.confident(found).labels.tolist() == [3, 1]
