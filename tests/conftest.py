@@ -3,7 +3,7 @@
 import pytest
 import torch
 from mmengine.registry import init_default_scope
-from mmengine.runner import set_random_seed
+from mmengine.runner import CheckpointLoader, set_random_seed
 
 torch.set_num_threads(1)
 
@@ -12,3 +12,10 @@ torch.set_num_threads(1)
 def scope_and_seed():
     init_default_scope('mmdet')
     set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def stock_loader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo what TeacherHook and the tools do to the checkpoints' loader of the process."""
+    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
+    monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')

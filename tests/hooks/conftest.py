@@ -7,19 +7,12 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import Runner
 
 from pd_mmdet.afp import rescale_detector
 
 ROOT = Path(__file__).parents[2]
 META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
-
-
-@pytest.fixture(autouse=True)
-def stock_loader(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Undo what TeacherHook does to the checkpoints' loader of the process."""
-    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
-    monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
 
 
 @pytest.fixture(scope='session')

@@ -162,7 +162,7 @@ def test_preview_is_written_once(glyphs, tmp_path):
     sheet = tmp_path / 'sheet.png'
     options = ['--out', glyphs, '--train', 60, '--val', 10, '--preview', sheet]
     assert run(*options).returncode == 0
-    assert cv2.imread(str(sheet)).shape == (2 * 580, 3 * 580, 3)
+    assert cv2.imread(str(sheet)).shape == (2 * 484, 3 * 484, 3)
     before = sheet.read_bytes()
     result = run(*options)
     assert result.returncode != 0 and str(sheet) in result.stderr
