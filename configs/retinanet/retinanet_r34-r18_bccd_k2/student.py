@@ -1,5 +1,5 @@
 # Stage 2, assistant on the large image -> student on the small one: compress the input.
-_base_ = './baseline.py'
+_base_ = ['./baseline.py', '../../_base_/distillation.py']
 assistant_checkpoint = (
     '{{$ASSISTANT_CHECKPOINT:work_dirs/retinanet_r34-r18_bccd_k2/assistant/iter_800.pth}}'
 )
@@ -13,22 +13,8 @@ model = dict(
         cfg=dict(type='AFPDetector', ratio=2, detector={{_base_.model}}),
         checkpoint=assistant_checkpoint,
     ),
-    terms=dict(
-        pkd=dict(student='neck', teacher='neck.afp', loss=dict(type='PearsonLoss'), weight=2.0),
-        cls=dict(
-            student='bbox_head',
-            teacher='bbox_head',
-            loss=dict(type='DenseHeadClsLoss'),
-            weight=1.0,
-        ),
-        box=dict(
-            student='bbox_head',
-            teacher='bbox_head',
-            loss=dict(type='DenseHeadBoxLoss'),
-            weight=1.0,
-        ),
-    ),
-    isrd=dict(weight=0.5),
+    terms={{_base_.student_terms}},
+    isrd={{_base_.isrd}},
 )
 train_pipeline = [
     dict(type='LoadImageFromFile'),

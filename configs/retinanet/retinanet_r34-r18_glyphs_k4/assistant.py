@@ -1,5 +1,5 @@
 # Stage 1, teacher -> assistant, both on the large image: compress the model.
-_base_ = './baseline.py'
+_base_ = ['./baseline.py', '../../_base_/distillation.py']
 teacher_checkpoint = (
     '{{$TEACHER_CHECKPOINT:work_dirs/retinanet_r34-r18_glyphs_k4/teacher/iter_1000.pth}}'
 )
@@ -10,9 +10,7 @@ model = dict(
     view='hr',
     student=dict(type='AFPDetector', ratio=4, detector={{_base_.model}}),
     teacher=dict(cfg='{{ fileDirname }}/teacher.py', checkpoint=teacher_checkpoint),
-    terms=dict(
-        pkd=dict(student='neck', teacher='neck', loss=dict(type='PearsonLoss'), weight=2.0),
-    ),
+    terms={{_base_.assistant_terms}},
 )
 train_pipeline = [
     dict(type='LoadImageFromFile'),

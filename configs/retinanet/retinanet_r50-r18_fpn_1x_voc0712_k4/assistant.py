@@ -1,5 +1,5 @@
 # Stage 1, teacher -> assistant, both on the large image: compress the model.
-_base_ = './baseline.py'
+_base_ = ['./baseline.py', '../../_base_/distillation.py']
 teacher_checkpoint = (
     '{{$TEACHER_CHECKPOINT:work_dirs/retinanet_r50-r18_fpn_1x_voc0712_k4/teacher/epoch_4.pth}}'
 )
@@ -13,9 +13,7 @@ model = dict(
         cfg='mmdet::pascal_voc/retinanet_r50_fpn_1x_voc0712.py',
         checkpoint=teacher_checkpoint,
     ),
-    terms=dict(
-        pkd=dict(student='neck', teacher='neck', loss=dict(type='PearsonLoss'), weight=2.0),
-    ),
+    terms={{_base_.assistant_terms}},
 )
 train_pipeline = [
     dict(type='LoadImageFromFile'),
