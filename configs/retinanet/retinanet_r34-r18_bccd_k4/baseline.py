@@ -5,7 +5,7 @@ _base_ = [
     '../../_base_/schedules/schedule_800_scratch.py',
     '../../_base_/iter_runtime.py',
 ]
-model = dict(bbox_head=dict(num_classes=3, anchor_generator=dict(octave_base_scale=1)))
+model = dict(bbox_head=dict(num_classes=3, anchor_generator=dict(octave_base_scale=1.4)))
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
