@@ -48,3 +48,16 @@ def test_student_and_baseline_are_one_network(recipe: str):
     assert student.student == baseline
     assert assistant.student.detector == baseline
     assert student.teacher.cfg.detector == baseline
+
+
+@pytest.mark.parametrize('data', ['glyphs', 'bccd'])
+@pytest.mark.parametrize('stage, depth', [('teacher', 34), ('ceiling', 18), ('baseline', 18)])
+def test_one_variable_turns_pretrained_weights_on(
+    data: str, stage: str, depth: int, monkeypatch: pytest.MonkeyPatch
+):
+    file = CONFIGS / 'retinanet' / f'retinanet_r34-r18_{data}_k2' / f'{stage}.py'
+    assert Config.fromfile(file).model.backbone.init_cfg is None
+    monkeypatch.setenv('PRETRAINED', '1')
+    cfg = Config.fromfile(file).model
+    assert cfg.backbone.init_cfg.checkpoint == f'torchvision://resnet{depth}'
+    assert MODELS.build(cfg).backbone.conv1.out_channels == 64

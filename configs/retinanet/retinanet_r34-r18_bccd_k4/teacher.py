@@ -5,7 +5,13 @@ _base_ = [
     '../../_base_/schedules/schedule_1000_scratch.py',
     '../../_base_/iter_runtime.py',
 ]
+pretrained = '{{$PRETRAINED:0}}' != '0'
 model = dict(
-    backbone=dict(depth=34),
+    backbone=dict(
+        depth=34,
+        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet34')
+        if pretrained
+        else None,
+    ),
     bbox_head=dict(num_classes=3, anchor_generator=dict(octave_base_scale=4)),
 )
