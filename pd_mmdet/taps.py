@@ -66,7 +66,7 @@ def find_module(model: nn.Module, path: str, side: str) -> nn.Module:
     while parent and parent not in modules:
         parent = parent.rpartition('.')[0]
     children = [f'{parent}.{name}'.lstrip('.') for name, _ in modules[parent].named_children()]
-    names = ', '.join(dict.fromkeys(children + near))
+    names = ', '.join(dict.fromkeys(near + children))
     raise ValueError(f'tap {path!r} names nothing in the {side}; near it: {names}')
 
 

@@ -101,7 +101,7 @@ def test_find_module():
     'path, named',
     [
         ('haed', 'head'),  # misspelled
-        ('stem.7', 'stem.0, stem.1, stem.2'),  # no such child: those there are
+        ('stem.7', 'stem.2, stem.1, stem.0'),  # no such child: those there are
         ('stem.0.conv', 'stem.0'),
         ('', 'stem, levels, shared, head'),
         ('zzz', 'stem, levels, shared, head'),
