@@ -4,7 +4,7 @@
 #   bash tools/quickstart.sh [options of train_tas.py]
 #
 # Trains a teacher on large images, an assistant, the student on small images, and the same student
-# undistilled to compare with, about 15 minutes on 2 CPU cores after the set-up. Ends with a table;
+# undistilled to compare with, 15 to 20 minutes on 2 CPU cores after the set-up. Ends with a table;
 # that, the logs and the checkpoints are in work_dirs/quickstart. Run it again to go on after an
 # interruption.
 set -euo pipefail
