@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +68,8 @@ def compare(stages: Sequence[Stage], path: Path) -> None:
 def first_with_objects(cfg: Config) -> tuple[BaseDataset, list[int]]:
     """The validation set, and the indices of the first images in it that have objects."""
     dataset = build_dataset(cfg)
-    indices: list[int] = []
-    for index in range(len(dataset)):
-        if len(indices) < IMAGES and len(ground_truth(dataset, index)):
-            indices.append(index)
-    return dataset, indices
+    with_objects = (index for index in range(len(dataset)) if len(ground_truth(dataset, index)))
+    return dataset, list(islice(with_objects, IMAGES))
 
 
 def ground_truth(dataset: BaseDataset, index: int) -> InstanceData:
