@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, NamedTuple
@@ -70,6 +71,31 @@ def find_module(model: nn.Module, path: str, side: str) -> nn.Module:
     raise ValueError(f'tap {path!r} names nothing in the {side}; near it: {names}')
 
 
+_unseen = ContextVar('unseen', default=False)
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """Hide what modules put out from all taps: a pass that is made beside the one they watch."""
+    token = _unseen.set(True)
+    try:
+        yield
+    finally:
+        _unseen.reset(token)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """A model in eval mode; afterwards each module's own mode comes back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
 class _AllTapped(Exception):
     """Ends a forward whose remaining part nobody reads."""
 
@@ -83,6 +109,8 @@ class Taps(AbstractContextManager):
         side: What the model is called in messages.
         stop: End the forward pass (and the ``with`` block) once all outputs are there.
 
+    What runs inside of a ``with unseen():`` block is not collected.
+
     Raises:
         ValueError: If a path names nothing.
         RuntimeError: If a module runs twice in the pass, or a later in-place operation overwrote
@@ -92,6 +120,7 @@ class Taps(AbstractContextManager):
     def __init__(
         self, model: nn.Module, paths: Iterable[str], side: str = 'model', stop: bool = False
     ) -> None:
+        self.model = model
         self.modules = {path: find_module(model, path, side) for path in dict.fromkeys(paths)}
         self.stop = stop
         self.outputs: dict[str, Any] = {}
@@ -99,13 +128,16 @@ class Taps(AbstractContextManager):
     def __enter__(self) -> Taps:
         self.outputs = {}
         self._versions: dict[str, list[int]] = {}
-        self._handles = [
-            module.register_forward_hook(partial(self._keep, path))
-            for path, module in self.modules.items()
-        ]
+        self._handles = [self._watch(path, module) for path, module in self.modules.items()]
         return self
 
+    def _watch(self, path: str, module: nn.Module) -> Any:
+        """Let what a module puts out be kept, until ``remove`` of what is returned is called."""
+        return module.register_forward_hook(partial(self._keep, path))
+
     def _keep(self, path: str, module: nn.Module, args: tuple, output: Any) -> None:
+        if _unseen.get():
+            return
         if path in self.outputs:
             raise RuntimeError(f'tap {path!r} runs more than once in a forward pass')
         self.outputs[path] = output

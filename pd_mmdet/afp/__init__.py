@@ -1,15 +1,12 @@
 """AFP, aligned feature for preservation: detectors of different input size, outputs of one size."""
 
 from .coverage import prior_coverage, suggest_priors
-from .detector import AFPDetector, rescale_detector
-from .priors import rescale_priors
+from .detector import AFPDetector
 from .rescale import FeatureRescale
 
 __all__ = [
     'AFPDetector',
     'FeatureRescale',
     'prior_coverage',
-    'rescale_detector',
-    'rescale_priors',
     'suggest_priors',
 ]

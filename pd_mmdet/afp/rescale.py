@@ -11,7 +11,9 @@ class FeatureRescale(nn.Module):
     """Shrink feature maps by the ratio, so that they have the cells of the small image's maps.
 
     Cell i becomes the mean over a window of ``ratio`` cells, clipped to the map and weighted by
-    overlap. The module has no parameters and adds no key to a state dict.
+    overlap. A map with more than a window too many, which convolutions without padding make (the
+    last levels of SSD), is shared out evenly. The module has no parameters and adds no key to a
+    state dict.
 
     Args:
         ratio: Side length of the large image over the small one.
@@ -62,7 +64,7 @@ def overlap_weights(
     Raises:
         ValueError: If an output cell lies wholly outside of the input.
     """
-    width = float(ratio)
+    width = float(ratio) if n_in < (n_out + 1) * ratio else n_in / n_out
     shift = (1 - width) / 2 if kernel == 'centred' else 0.0
     start = torch.arange(n_out, dtype=torch.float64)[:, None] * width + shift
     cell = torch.arange(n_in, dtype=torch.float64)[None, :]

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
+import torch
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
-from mmdet.models.detectors import SingleStageDetector
+from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
+from mmdet.models.detectors.single_stage_instance_seg import SingleStageInstanceSegmentor
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
@@ -11,6 +14,10 @@ from ..afp import AFPDetector
 from ..taps import Tap, find_module
 from .dense_head_term import DenseHeadTerm
 from .distiller import Distiller
+from .roi_head_taps import ROI_TAP, DetTaps, bbox_heads, judge
+from .roi_head_term import RoIHeadTerm
+
+DETECTORS = (SingleStageDetector, SingleStageInstanceSegmentor, TwoStageDetector)
 
 
 @MODELS.register_module()
@@ -20,7 +27,8 @@ class AFPDistiller(Distiller):
     It serves stage 1 (teacher → assistant, both on ``hr``), stage 2 (assistant on ``hr`` →
     student on ``lr``) and the one-stage baseline; what differs is configuration. See
     :class:`Distiller` for the arguments. A term whose student tap is a dense head compares the
-    heads' outputs, every other one feature maps.
+    heads' outputs, one at ``roi_head.bbox_head`` what the RoI heads say of the student's RoIs,
+    every other one feature maps.
 
     Raises:
         ValueError: Also if student and teacher have other classes, or an AFP ratio differs from
@@ -29,13 +37,15 @@ class AFPDistiller(Distiller):
 
     registry = MODELS
     preprocessor = 'PairedDetDataPreprocessor'
+    taps = DetTaps
 
     def _check_options(self, terms: dict[str, dict], isrd: dict | None) -> None:
         super()._check_options(terms, isrd)
         for side, model in (('student', self), ('teacher', self.teacher and self.teacher.model)):
-            if model is not None and not isinstance(model, SingleStageDetector):
+            if model is not None and not isinstance(model, DETECTORS):
                 raise NotImplementedError(
-                    f'the {side} is a {type(model).__name__}: only one-stage detectors distil yet'
+                    f'the {side} is a {type(model).__name__}: only detectors with dense heads, of '
+                    'one stage or two, distil'
                 )
         self._check_afp(self, 'student', self.view)
         if self.teacher is not None:
@@ -54,22 +64,65 @@ class AFPDistiller(Distiller):
             raise ValueError(f"the {side} is an AFPDetector, which reads 'hr', but view={view!r}")
 
     def _check_classes(self) -> None:
-        own, other = (model.bbox_head.num_classes for model in (self, self.teacher.model))
+        own, other = _num_classes(self), _num_classes(self.teacher.model)
         if own != other:
             raise ValueError(f'the student has num_classes={own}, the teacher {other}')
 
     def _build_term(self, **term: Any) -> nn.Module:
+        models = (self, self.teacher.model)
         path = Tap.parse(term['student']).path
         if isinstance(find_module(self, path, 'student'), BaseDenseHead):
-            return DenseHeadTerm(models=(self, self.teacher.model), **term)
+            return DenseHeadTerm(models=models, scale=self._teacher_scale(), **term)
+        if path.startswith('roi_head'):
+            return RoIHeadTerm(models=models, **term)
         built = super()._build_term(**term)
-        if hasattr(built.loss, 'check_head'):
+        if hasattr(built.loss, 'check_head') or hasattr(built.loss, 'check_roi_head'):
             raise TypeError(
-                f'{type(built.loss).__name__} compares dense heads, '
+                f'{type(built.loss).__name__} compares heads, '
                 f'but tap {term["student"]!r} of the student is none'
             )
         return built
 
+    def _teacher_scale(self) -> Fraction:
+        """Pixels in which the teacher's heads measure, for one of the student's."""
+        own, other = (
+            self.ratio if view == 'hr' and not isinstance(model, AFPDetector) else Fraction(1)
+            for model, view in ((self, self.view), (self.teacher.model, self.teacher.view))
+        )
+        return other / own
+
+    def _run_teacher(self, inputs: Tensor, paths: set[str], own: dict[str, Any]) -> dict[str, Any]:
+        if ROI_TAP not in paths:
+            return super()._run_teacher(inputs, paths, own)
+        teacher = self.teacher.model
+        pyramid = 'neck.afp' if isinstance(teacher, AFPDetector) else 'neck'
+        outputs = super()._run_teacher(inputs, paths - {ROI_TAP} | {pyramid}, own)
+        outputs[ROI_TAP] = self._judge(teacher, outputs[pyramid], own[ROI_TAP])
+        return outputs
+
+    @torch.no_grad()
+    def _judge(self, teacher: nn.Module, feats: tuple[Tensor, ...], judged: list) -> list:
+        """What the teacher's RoI head says of the RoIs that the student's has judged."""
+        to_teacher = feats[0].new_tensor([1, *[float(self._teacher_scale())] * 4])
+        return [
+            judge(teacher.roi_head, feats, one.rois.detach() * to_teacher, one.stage)
+            for one in judged
+        ]
+
     def _forward_to_outputs(self, model: nn.Module, inputs: Tensor) -> None:
         # The detector's own mode='tensor' calls its head's `forward`, which hooks do not see.
-        model.bbox_head(model.extract_feat(inputs))
+        feats = model.extract_feat(inputs)
+        for name in ('bbox_head', 'rpn_head'):
+            if isinstance(getattr(model, name, None), nn.Module):
+                getattr(model, name)(feats)
+        if getattr(model, 'roi_head', None) is not None:
+            whole = inputs.new_tensor([[0, 0, 0, inputs.shape[-1], inputs.shape[-2]]])
+            for stage in range(len(bbox_heads(model.roi_head))):
+                judge(model.roi_head, feats, whole, stage)
+
+
+def _num_classes(model: nn.Module) -> int:
+    if getattr(model, 'roi_head', None) is not None:
+        return bbox_heads(model.roi_head)[-1].num_classes
+    head = getattr(model, 'bbox_head', None) or model.mask_head
+    return head.num_classes

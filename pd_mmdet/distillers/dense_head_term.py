@@ -25,6 +25,7 @@ class DenseHeadTerm(nn.Module):
         weight: Factor of the term in the total loss.
         outputs: What student and teacher put out at their taps for one photograph.
         pixels: Side of that photograph as each of them reads it.
+        scale: Pixels in which the teacher's head measures, for one of the student's.
 
     Raises:
         ValueError: If no level is shared, or the priors of a shared level differ.
@@ -40,6 +41,7 @@ class DenseHeadTerm(nn.Module):
         weight: float,
         outputs: tuple[Any, Any],
         pixels: tuple[int, int],
+        scale: Fraction,
     ) -> None:
         super().__init__()
         self.student, self.teacher = Tap.parse(student), Tap.parse(teacher)
@@ -60,7 +62,7 @@ class DenseHeadTerm(nn.Module):
         # Outputs are compared as they are in training: in eval some heads put out pixels.
         heads[1].training = True
         self.pairs = self._match(outputs[0][0], outputs[1][0], (student, teacher), pixels)
-        check_same_priors(*heads, self.pairs, Fraction(pixels[1], pixels[0]))
+        check_same_priors(*heads, self.pairs, scale)
 
     def _match(
         self,
@@ -92,7 +94,7 @@ def check_same_priors(
         student: The student's head.
         teacher: The teacher's.
         pairs: Levels (student's, teacher's) that are compared.
-        scale: Pixels of the teacher's image for one of the student's.
+        scale: Pixels in which the teacher's head measures, for one of the student's.
 
     Raises:
         ValueError: Names the first level that differs, with both sides' priors.

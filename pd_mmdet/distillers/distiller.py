@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from fractions import Fraction
 from numbers import Real
 from typing import Any
@@ -14,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 from ..isrd import ISRD
 from ..mixin import put_in_front, with_preprocessor
 from ..ratio import parse_ratio
-from ..taps import Tap, Taps
+from ..taps import Tap, Taps, evaluating
 from .teacher import Teacher
 from .terms import FeatureTerm, feature_maps
 
@@ -48,6 +47,7 @@ class Distiller:
 
     registry: Registry
     preprocessor: str
+    taps = Taps
 
     def __new__(
         cls, student: dict | None = None, data_preprocessor: dict | None = None, **_: Any
@@ -181,13 +181,15 @@ class Distiller:
         """
         paths = {tap: Tap.parse(tap).path for tap in taps}
         pixels = self._pixels(self.view if side == 'student' else self.teacher.view)
-        with torch.enable_grad(), evaluating(model), Taps(model, paths.values(), side) as tapped:
+        tapping = self.taps(model, paths.values(), side)
+        with torch.enable_grad(), evaluating(model), tapping as tapped:
             self._forward_to_outputs(model, torch.zeros(1, 3, pixels, pixels))
         for tap, path in paths.items():
             if path not in tapped.outputs:
                 raise ValueError(f'tap {tap!r} does not run in a forward pass of the {side}')
             leaves = tree_leaves(tapped.outputs[path])
-            if side == 'student' and not any(leaf.requires_grad for leaf in leaves):
+            trainable = any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in leaves)
+            if side == 'student' and not trainable:
                 raise ValueError(
                     f'tap {tap!r} of the student has nothing trainable before it, so its term '
                     'could teach nothing: unfreeze the backbone (frozen_stages=-1) or tap later'
@@ -199,9 +201,15 @@ class Distiller:
         model(inputs, mode='tensor')
 
     @torch.no_grad()
-    def _run_teacher(self, inputs: Tensor, paths: Iterable[str]) -> dict[str, Any]:
-        """What the teacher puts out at ``paths``; nothing behind the last is computed."""
-        with Taps(self.teacher.model, paths, 'teacher', stop=True) as tapped:
+    def _run_teacher(self, inputs: Tensor, paths: set[str], own: dict[str, Any]) -> dict[str, Any]:
+        """What the teacher puts out at ``paths``; nothing behind the last is computed.
+
+        Args:
+            inputs: Its images (N, 3, H, W).
+            paths: Taps of the teacher.
+            own: What the student put out at its own.
+        """
+        with self.taps(self.teacher.model, paths, 'teacher', stop=True) as tapped:
             self._forward_to_outputs(self.teacher.model, inputs)
         return tapped.outputs
 
@@ -236,7 +244,7 @@ class Distiller:
                     "LowResolution(views=('hr', 'lr')) and PackPairedDetInputs in the pipeline"
                 )
             return super().loss(batch_inputs, batch_data_samples)
-        with Taps(self, self._student_paths(), 'student') as tapped:
+        with self.taps(self, self._student_paths(), 'student') as tapped:
             losses = super().loss(batch_inputs['student'], batch_data_samples['student'])
         return losses | self._distill_losses(tapped.outputs, batch_inputs, batch_data_samples)
 
@@ -253,8 +261,8 @@ class Distiller:
         losses = {}
         terms = self._terms()
         if terms:
-            paths = [term.teacher.path for term in terms.values()]
-            other = self._run_teacher(inputs['teacher'], paths)
+            paths = {term.teacher.path for term in terms.values()}
+            other = self._run_teacher(inputs['teacher'], paths, own)
         for name, term in terms.items():
             value = term(self, own[term.student.path], other[term.teacher.path])
             losses[f'distill_{name}_loss'] = value
@@ -282,15 +290,3 @@ class Distiller:
         if self.teacher is not None:
             self.teacher.model._apply(fn, *args, **kwargs)
         return super()._apply(fn, *args, **kwargs)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """A model in eval mode; afterwards each module's own mode comes back."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode

@@ -1,6 +1,7 @@
 from .channel_wise_kl import ChannelWiseKLLoss
 from .dense_head import DenseHeadBoxLoss, DenseHeadClsLoss, DenseHeadDistributionLoss
 from .pearson import PearsonLoss
+from .roi_head import RoIHeadBoxLoss, RoIHeadClsLoss
 
 __all__ = [
     'ChannelWiseKLLoss',
@@ -8,4 +9,6 @@ __all__ = [
     'DenseHeadClsLoss',
     'DenseHeadDistributionLoss',
     'PearsonLoss',
+    'RoIHeadBoxLoss',
+    'RoIHeadClsLoss',
 ]

@@ -50,7 +50,7 @@ class DenseHeadClsLoss(nn.Module):
     def check_head(self, head: nn.Module) -> None:
         """Raise TypeError for a head that does not return class logits on fixed priors."""
         served = isinstance(head, AnchorHead) and not isinstance(head, NOT_ON_FIXED_PRIORS)
-        _require(served, self, head, 'class logits on fixed priors, as AnchorHead returns them')
+        require(served, self, head, 'class logits on fixed priors, as AnchorHead returns them')
 
     def forward(
         self,
@@ -116,7 +116,7 @@ class DenseHeadBoxLoss(nn.Module):
             and isinstance(head.bbox_coder, (DeltaXYWHBBoxCoder, TBLRBBoxCoder))
         )
         needs = 'boxes that DeltaXYWHBBoxCoder, TBLRBBoxCoder or GFLHead decodes on fixed priors'
-        _require(served, self, head, needs)
+        require(served, self, head, needs)
 
     def forward(
         self,
@@ -174,7 +174,7 @@ class DenseHeadDistributionLoss(nn.Module):
     def check_head(self, head: nn.Module) -> None:
         """Raise TypeError for a head that does not predict distributions of box sides."""
         needs = 'distributions of box sides (reg_max), as GFLHead returns them'
-        _require(isinstance(head, GFLHead), self, head, needs)
+        require(isinstance(head, GFLHead), self, head, needs)
 
     def forward(
         self,
@@ -206,7 +206,8 @@ class DenseHeadDistributionLoss(nn.Module):
         return (loss * weight).sum() / _normaliser(weight)
 
 
-def _require(served: bool, loss: nn.Module, head: nn.Module, needs: str) -> None:
+def require(served: bool, loss: nn.Module, head: nn.Module, needs: str) -> None:
+    """Raise TypeError, unless a loss serves a head."""
     if not served:
         raise TypeError(f'{type(loss).__name__} cannot serve {type(head).__name__}: needs {needs}.')
 

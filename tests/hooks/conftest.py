@@ -9,7 +9,6 @@ from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
-from pd_mmdet.afp import rescale_detector
 
 ROOT = Path(__file__).parents[2]
 META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
@@ -104,7 +103,7 @@ def make_runner(glyphs, tmp_path):
 @pytest.fixture
 def teacher(detector, tmp_path) -> ConfigDict:
     """The AFP-rescaled student, with random weights."""
-    cfg = rescale_detector(detector, 2)
+    cfg = ConfigDict(type='AFPDetector', detector=detector, ratio=2)
     torch.manual_seed(0)
     model = MODELS.build(deepcopy(cfg))
     torch.save(dict(meta={}, state_dict=model.state_dict()), tmp_path / 'teacher.pth')

@@ -1,0 +1,99 @@
+"""Data samples of the large image in the pixels of the small one, and back."""
+
+from fractions import Fraction
+
+import torch
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import scale_boxes
+from mmdet.structures.mask import BaseInstanceMasks
+from mmengine.structures import InstanceData, PixelData
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+SHAPES = ('img_shape', 'pad_shape', 'batch_input_shape')
+INSTANCES = ('gt_instances', 'ignored_instances', 'proposals')
+
+
+def to_small(sample: DetDataSample, ratio: Fraction) -> DetDataSample:
+    """What a data sample says of the large image, said of the small one.
+
+    Args:
+        sample: Not changed.
+        ratio: Side of the large image over the small one.
+
+    Returns:
+        A sample whose shapes, ``scale_factor``, boxes, masks and semantic map are those of
+        ``sample`` divided by ``ratio``; everything else is shared.
+
+    Raises:
+        NotImplementedError: If the instances carry maps other than masks.
+    """
+    k = float(ratio)
+    small = sample.new()
+    metainfo = {
+        key: tuple(_exact(side / ratio) for side in sample.get(key)[:2])
+        for key in SHAPES
+        if key in sample
+    }
+    if 'scale_factor' in sample:
+        metainfo['scale_factor'] = tuple(factor / k for factor in sample.scale_factor)
+    small.set_metainfo(metainfo)
+    for key in INSTANCES:
+        if key in sample:
+            small.set_data({key: _small_instances(sample.get(key), ratio)})
+    if 'gt_sem_seg' in sample:
+        small.gt_sem_seg = _small_map(sample.gt_sem_seg, k)
+    return small
+
+
+def with_predictions(
+    sample: DetDataSample, found: DetDataSample, ratio: Fraction | int
+) -> DetDataSample:
+    """Put what was found on the small image into the sample of the large one.
+
+    Args:
+        sample: Gets the predictions.
+        found: The sample of the small image, with predictions.
+        ratio: What the predictions' pixels are multiplied by; 1 where they are the file's.
+    """
+    for key in found.keys():
+        if key.startswith('pred_'):
+            sample.set_data({key: found.get(key)})
+    instances = sample.get('pred_instances')
+    if ratio != 1 and instances is not None:
+        instances.bboxes = scale_boxes(instances.bboxes, (float(ratio),) * 2)
+        if 'masks' in instances:
+            instances.masks = _resize(instances.masks, sample.img_shape[:2])
+    return sample
+
+
+def _exact(side: Fraction) -> int | float:
+    return int(side) if side.denominator == 1 else float(side)
+
+
+def _small_instances(instances: InstanceData, ratio: Fraction) -> InstanceData:
+    small = instances.new()
+    for key, value in instances.items():
+        if key == 'bboxes':
+            small.bboxes = scale_boxes(value, (1 / float(ratio),) * 2)
+        elif isinstance(value, BaseInstanceMasks):
+            shape = tuple(round(side / ratio) for side in (value.height, value.width))
+            # On bitmaps this is the majority, as LowResolution makes them.
+            small.set_field(value.resize(shape, interpolation='area'), key)
+        elif isinstance(value, Tensor) and value.ndim > 2:
+            raise NotImplementedError(
+                f'AFP does not know how to bring the field {key!r} {tuple(value.shape)} of the '
+                'instances to the small image'
+            )
+    return small
+
+
+def _small_map(data: PixelData, ratio: float) -> PixelData:
+    shape = [round(side / ratio) for side in data.shape]
+    return PixelData(**{key: _resize(value, shape) for key, value in data.items()})
+
+
+def _resize(maps: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Maps (n, H, W) of labels or of truth values, by nearest neighbours."""
+    small = interpolate(maps[None].to(torch.float64), size=tuple(shape), mode='nearest-exact')
+    return small[0].to(maps.dtype)

@@ -1,0 +1,103 @@
+"""Losses between what two RoI heads say of the same boxes.
+
+All of them are called with the student's head and what both sides say, with ``rois`` (R, 5),
+``cls_score`` (R, classes + 1) and ``bbox_pred`` (R, 4 or 4 · classes).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from mmdet.models.roi_heads.bbox_heads import BBoxHead
+from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
+from mmdet.registry import MODELS
+from mmdet.structures.bbox import get_box_tensor
+from mmdet.utils import ConfigType, reduce_mean
+from torch import Tensor, nn
+
+from .dense_head import require
+
+if TYPE_CHECKING:
+    from ..distillers.roi_head_taps import Judged
+
+
+@MODELS.register_module()
+class RoIHeadClsLoss(nn.Module):
+    """KL divergence of the student's class probabilities from the teacher's, averaged over RoIs.
+
+    Source: Hinton et al., arXiv 1503.02531, at temperature 1.
+    """
+
+    def check_roi_head(self, head: nn.Module) -> None:
+        """Raise TypeError for a head without softmax scores."""
+        require(_has_softmax(head), self, head, 'class logits for a softmax, as BBoxHead has them')
+
+    def forward(self, head: BBoxHead, student: Judged, teacher: Judged) -> Tensor:
+        """Compare the class logits; the teacher's get no gradient.
+
+        Returns:
+            Tensor: Scalar, float32.
+        """
+        wanted = teacher.cls_score.detach().float().log_softmax(1)
+        # Its own mean is nan where an image has no RoI.
+        total = F.kl_div(
+            student.cls_score.float().log_softmax(1), wanted, reduction='sum', log_target=True
+        )
+        return total / max(len(wanted), 1)
+
+
+@MODELS.register_module()
+class RoIHeadBoxLoss(nn.Module):
+    """IoU loss between the boxes that the two sides make of a RoI, where the teacher is confident.
+
+    Of each RoI the box of the teacher's best class is compared. Weights are the teacher's
+    confidences, one less the background's score, 0 below the threshold; the weighted sum is
+    divided by theirs, at least 1 and the same in all processes.
+
+    Args:
+        score_thr (float): Confidence in [0, 1] below which a RoI does not count.
+        iou_loss (dict): Config of one of MMDetection's IoU losses.
+    """
+
+    def __init__(
+        self, score_thr: float = 0.1, iou_loss: ConfigType = dict(type='GIoULoss')
+    ) -> None:
+        super().__init__()
+        self.score_thr = score_thr
+        self.iou_loss = MODELS.build(iou_loss)
+
+    def check_roi_head(self, head: nn.Module) -> None:
+        """Raise TypeError for a head whose boxes cannot be decoded."""
+        coder = getattr(head, 'bbox_coder', None)
+        served = _has_softmax(head) and head.with_reg and isinstance(coder, DeltaXYWHBBoxCoder)
+        require(served, self, head, 'boxes as DeltaXYWHBBoxCoder encodes them')
+
+    def forward(self, head: BBoxHead, student: Judged, teacher: Judged) -> Tensor:
+        """Compare the boxes; the teacher's get no gradient.
+
+        Returns:
+            Tensor: Scalar, float32.
+        """
+        with torch.no_grad():
+            scores = teacher.cls_score.float().softmax(1)
+            confidence = 1 - scores[:, -1]
+            weight = confidence * (confidence >= self.score_thr)
+            best = scores[:, :-1].argmax(1)
+            targets = _decode(head, student.rois, teacher.bbox_pred, best)
+        boxes = _decode(head, student.rois, student.bbox_pred, best)
+        loss = self.iou_loss(boxes, targets, reduction_override='none')
+        return (loss * weight).sum() / reduce_mean(weight.sum()).clamp(min=1)
+
+
+def _has_softmax(head: nn.Module) -> bool:
+    return isinstance(head, BBoxHead) and not (head.custom_activation or head.loss_cls.use_sigmoid)
+
+
+def _decode(head: BBoxHead, rois: Tensor, bbox_pred: Tensor, classes: Tensor) -> Tensor:
+    """Boxes (R, 4) in the student's pixels of one class a RoI."""
+    deltas = bbox_pred.float().view(len(rois), -1, 4)
+    if deltas.shape[1] > 1:
+        deltas = deltas[torch.arange(len(rois), device=rois.device), classes]
+    return get_box_tensor(head.bbox_coder.decode(rois[:, 1:].float(), deltas.flatten(1)))
