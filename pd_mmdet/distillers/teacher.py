@@ -87,7 +87,12 @@ def class_names(checkpoint: dict) -> tuple[str, ...] | None:
     return tuple(classes) if classes else None
 
 
-def check_fits(weights: dict[str, Tensor], wanted: dict[str, Tensor], file: str) -> None:
+def check_fits(
+    weights: dict[str, Tensor],
+    wanted: dict[str, Tensor],
+    file: str,
+    model: str = 'the teacher that teacher.cfg describes',
+) -> None:
     """Refuse weights that are not exactly those that a model wants.
 
     Raises:
@@ -111,10 +116,7 @@ def check_fits(weights: dict[str, Tensor], wanted: dict[str, Tensor], file: str)
     if any('cls' in line for line in shapes):
         lines.append('  (a classifier of another shape: another number of classes?)')
     if lines:
-        raise ValueError(
-            f'the checkpoint {file} does not fit the teacher that teacher.cfg describes:\n'
-            + '\n'.join(lines)
-        )
+        raise ValueError(f'the checkpoint {file} does not fit {model}:\n' + '\n'.join(lines))
 
 
 def fingerprint(weights: dict[str, Tensor]) -> str:

@@ -1,0 +1,255 @@
+"""A distilled detector as the config and checkpoint with which it is deployed."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import mmdet.registry
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.registry import Registry, init_default_scope
+
+from .checkpoint import load_data
+from .config import load_config
+from .deploy import deployed_pipeline, makes_small
+from .distillers.teacher import check_fits, student_part
+from .mixin import with_preprocessor
+
+PACKAGE = 'pd_mmdet'
+KEPT = (
+    'default_scope',
+    'custom_imports',
+    'test_dataloader',
+    'test_evaluator',
+    'test_cfg',
+    'val_dataloader',
+    'val_evaluator',
+    'val_cfg',
+    'tta_model',
+    'tta_pipeline',
+    'default_hooks',
+    'env_cfg',
+    'vis_backends',
+    'visualizer',
+    'log_processor',
+    'log_level',
+)
+"""What a config says besides its model that is not for training."""
+
+
+def export_student(
+    config: str | os.PathLike, checkpoint: str | os.PathLike, out_dir: str | os.PathLike
+) -> list[Path]:
+    """Write what a distiller trained as a config and a checkpoint of their own.
+
+    A student becomes plain MMDetection: neither file needs this package, and the pipelines are
+    those of files that are really small. An assistant (:class:`AFPDetector`) stays one: its
+    config imports this package and reads the large image. Of a training with EMA the averaged
+    weights are taken, which are those that were validated.
+
+    Args:
+        config: Config file of a distiller.
+        checkpoint: File that its training wrote, opened as plain data.
+        out_dir: Folder for ``<name>.py`` and ``<name>.pth``, named after ``config``; made where
+            it is missing.
+
+    Returns:
+        The two files.
+
+    Raises:
+        FileExistsError: One of the files is there already.
+        FileNotFoundError: The config or the checkpoint is not there.
+        ValueError: The config has no distiller, the checkpoint is not of its training, or
+            something in the config works only with this package.
+    """
+    files = [Path(out_dir, Path(config).stem + suffix) for suffix in ('.py', '.pth')]
+    for file in files:
+        if file.exists():
+            raise FileExistsError(f'{file} is there already: name another folder, or remove it')
+    cfg = load_config(config, splits=()).to_dict()
+    _check_config(cfg, config)
+    saved = load_data(checkpoint)
+    _check_view(saved, checkpoint, cfg['model'].get('view', 'lr'), config)
+    deployed, notes = _deployed_config(cfg)
+    weights = _weights(saved, checkpoint, deployed['model'], config)
+    text = Config(deployed).pretty_text
+    meta = dict(cfg=text)
+    if 'dataset_meta' in saved['meta']:
+        meta['dataset_meta'] = _plain(saved['meta']['dataset_meta'])
+    files[0].parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(meta=meta, state_dict=weights), files[1])
+    files[0].write_text(''.join(f'# {note}\n' for note in notes) + text, encoding='utf-8')
+    return files
+
+
+def _check_config(cfg: dict, config: str | os.PathLike) -> None:
+    kind = cfg.get('model', {}).get('type')
+    if not _is_distiller(kind):
+        raise ValueError(
+            f'{config}: its model is no AFPDistiller but {kind}: it is not distilled, and its own '
+            'config and checkpoint are what it is deployed with'
+        )
+    if 'test_dataloader' not in cfg:
+        raise ValueError(f'{config} has no test_dataloader, whose pipeline reads the images')
+
+
+def _is_distiller(kind: Any) -> bool:
+    return isinstance(kind, str) and kind.rpartition('.')[2] == 'AFPDistiller'
+
+
+def _check_view(
+    saved: dict, checkpoint: str | os.PathLike, view: str, config: str | os.PathLike
+) -> None:
+    """Refuse what another stage trained: student and assistant have the same weights by name."""
+    trained = _trained_view(saved.get('meta', {}).get('cfg', ''))
+    if trained is None:
+        raise ValueError(
+            f"{checkpoint} is not a distiller's checkpoint: the config that it carries has no "
+            'AFPDistiller. Name a checkpoint that the training of a distiller wrote'
+        )
+    if trained != view:
+        raise ValueError(
+            f'{checkpoint} was trained on the view {trained!r}, but {config} describes a model '
+            f'that reads {view!r}: is it the checkpoint of another stage?'
+        )
+
+
+def _trained_view(text: str) -> str | None:
+    """The view of the distiller in the text of a config, which is parsed but not run."""
+    try:
+        calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    except SyntaxError:
+        return None
+    for call in calls:
+        options = {
+            keyword.arg: keyword.value.value
+            for keyword in call.keywords
+            if isinstance(keyword.value, ast.Constant)
+        }
+        if _is_distiller(options.get('type')):
+            return options.get('view', 'lr')
+    return None
+
+
+def _deployed_config(cfg: dict) -> tuple[dict, list[str]]:
+    """The config to write, and what to say at its top."""
+    distiller = cfg['model']
+    preprocessor = distiller.get('data_preprocessor') or cfg.get('data_preprocessor')
+    model = with_preprocessor(distiller['student'], preprocessor)
+    deployed = {key: cfg[key] for key in KEPT if key in cfg} | dict(model=model)
+    if model['type'].rpartition('.')[2] == 'AFPDetector':
+        deployed['custom_imports'] = dict(imports=[PACKAGE], allow_failed_imports=False) | (
+            cfg.get('custom_imports') or {}
+        )
+        return deployed, [
+            f'An assistant: it needs the package {PACKAGE}, which this config imports, and reads '
+            'large images.'
+        ]
+    if distiller.get('view', 'lr') == 'lr':
+        deployed = _with_small_pipelines(deployed, distiller['ratio'])
+    notes = ['A distilled student, plain MMDetection: its pipelines are for files that are small.']
+    imports = _other_imports(deployed.pop('custom_imports', None))
+    if imports:
+        deployed['custom_imports'] = imports
+    return _without_package(deployed, notes), notes
+
+
+def _with_small_pipelines(node: Any, ratio: Any) -> Any:
+    """A config whose pipelines don't make the small image, but are given it."""
+    if isinstance(node, (list, tuple)):
+        return type(node)(_with_small_pipelines(inner, ratio) for inner in node)
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: deployed_pipeline(inner, ratio)
+        if key in ('pipeline', 'tta_pipeline') and makes_small(inner)
+        else _with_small_pipelines(inner, ratio)
+        for key, inner in node.items()
+    }
+
+
+def _other_imports(imports: dict | None) -> dict | None:
+    """What a config imports besides this package."""
+    if not imports:
+        return None
+    names = imports['imports']
+    names = [names] if isinstance(names, str) else names
+    others = [name for name in names if name.partition('.')[0] != PACKAGE]
+    return imports | dict(imports=others) if others else None
+
+
+def _without_package(node: Any, notes: list[str], path: str = '') -> Any:
+    """A config in which nothing is this package's: a dataset becomes the one that it extends.
+
+    Raises:
+        ValueError: There is anything else of this package.
+    """
+    if isinstance(node, (list, tuple)):
+        return type(node)(
+            _without_package(inner, notes, f'{path}.{index}') for index, inner in enumerate(node)
+        )
+    if not isinstance(node, dict):
+        return node
+    node = {
+        key: _without_package(inner, notes, f'{path}.{key}'.lstrip('.'))
+        for key, inner in node.items()
+    }
+    own = dict(_registered()).get(str(node.get('type')).rpartition('.')[2])
+    if own is None:
+        return node
+    if not (isinstance(own, type) and issubclass(own, BaseDataset)):
+        raise ValueError(
+            f'{path}: {node["type"]} is part of {PACKAGE}, so no plain MMDetection config can have '
+            'it; change the config of the distiller'
+        )
+    stock = next(base for base in own.__mro__ if not _is_ours(base))
+    note = f'{own.__name__} is part of {PACKAGE}; here is {stock.__name__}, which it extends.'
+    if note not in notes:
+        notes.append(note)
+    metainfo = {**own.METAINFO, **(node.get('metainfo') or {})}
+    return node | dict(type=stock.__name__, metainfo=metainfo)
+
+
+def _registered() -> Iterator[tuple[str, Callable]]:
+    """Name and class, or function, of what this package adds to MMDetection's registries."""
+    for registry in vars(mmdet.registry).values():
+        if isinstance(registry, Registry):
+            for name, registered in registry.module_dict.items():
+                if _is_ours(registered):
+                    yield name, registered
+
+
+def _is_ours(registered: Callable) -> bool:
+    return registered.__module__.partition('.')[0] == PACKAGE
+
+
+def _weights(
+    saved: dict, checkpoint: str | os.PathLike, model: dict, config: str | os.PathLike
+) -> dict[str, torch.Tensor]:
+    """The state dict of a model, with its modules' versions, filled from a checkpoint.
+
+    EMAHook puts the averaged weights into ``state_dict`` and the others into ``ema_state_dict``.
+    """
+    init_default_scope('mmdet')
+    # Detectors write into the config that they are built from.
+    state_dict = mmdet.registry.MODELS.build(deepcopy(model)).state_dict()
+    weights = student_part(saved)
+    check_fits(weights, state_dict, str(checkpoint), f'the student of {config}')
+    state_dict.update(weights)
+    return state_dict
+
+
+def _plain(value: Any) -> Any:
+    """A value without NumPy's types, which torch's own loader of weights refuses."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_plain(inner) for inner in value)
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
