@@ -141,7 +141,7 @@ class Taps(AbstractContextManager):
         if path in self.outputs:
             raise RuntimeError(f'tap {path!r} runs more than once in a forward pass')
         self.outputs[path] = output
-        self._versions[path] = _versions(output)
+        self._versions[path] = versions(output)
         if self.stop and len(self.outputs) == len(self.modules):
             raise _AllTapped
 
@@ -149,15 +149,15 @@ class Taps(AbstractContextManager):
         for handle in self._handles:
             handle.remove()
         if exc_type in (None, _AllTapped):
-            for path, versions in self._versions.items():
-                if _versions(self.outputs[path]) != versions:
+            for path, noted in self._versions.items():
+                if versions(self.outputs[path]) != noted:
                     raise RuntimeError(
                         f'tap {path!r}: a later module overwrites its output in place; tap that one'
                     )
         return exc_type is _AllTapped
 
 
-def _versions(output: Any) -> list[int]:
+def versions(output: Any) -> list[int]:
     """How often each map of an output was written to; inference mode does not count that."""
     maps = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
     return [leaf._version for leaf in maps if not leaf.is_inference()]

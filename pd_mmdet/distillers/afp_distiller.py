@@ -4,20 +4,21 @@ from fractions import Fraction
 from typing import Any
 
 import torch
+from mmdet.models.dense_heads import CascadeRPNHead, GuidedAnchorHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
-from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
-from mmdet.models.detectors.single_stage_instance_seg import SingleStageInstanceSegmentor
+from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
+from mmdet.models.detectors import GLIP, TridentFasterRCNN
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ..afp import AFPDetector
-from ..taps import Tap, find_module
+from ..taps import Tap, as_levels, find_module
 from .dense_head_term import DenseHeadTerm
 from .distiller import Distiller
-from .roi_head_taps import ROI_TAP, DetTaps, bbox_heads, judge
+from .roi_head_taps import ROI_TAP, DetTaps, Judged, bbox_heads, judge
 from .roi_head_term import RoIHeadTerm
 
-DETECTORS = (SingleStageDetector, SingleStageInstanceSegmentor, TwoStageDetector)
+HEADS = ('bbox_head', 'rpn_head', 'mask_head')
 
 
 @MODELS.register_module()
@@ -31,6 +32,7 @@ class AFPDistiller(Distiller):
     every other one feature maps.
 
     Raises:
+        NotImplementedError: If a side is no detector with dense heads, of one stage or two.
         ValueError: Also if student and teacher have other classes, or an AFP ratio differs from
             the distiller's, or an assistant does not read ``hr``.
     """
@@ -42,11 +44,8 @@ class AFPDistiller(Distiller):
     def _check_options(self, terms: dict[str, dict], isrd: dict | None) -> None:
         super()._check_options(terms, isrd)
         for side, model in (('student', self), ('teacher', self.teacher and self.teacher.model)):
-            if model is not None and not isinstance(model, DETECTORS):
-                raise NotImplementedError(
-                    f'the {side} is a {type(model).__name__}: only detectors with dense heads, of '
-                    'one stage or two, distil'
-                )
+            if model is not None:
+                _check_detector(model, side)
         self._check_afp(self, 'student', self.view)
         if self.teacher is not None:
             self._check_afp(self.teacher.model, 'teacher', self.teacher.view)
@@ -76,7 +75,7 @@ class AFPDistiller(Distiller):
         if path.startswith('roi_head'):
             return RoIHeadTerm(models=models, **term)
         built = super()._build_term(**term)
-        if hasattr(built.loss, 'check_head') or hasattr(built.loss, 'check_roi_head'):
+        if hasattr(built.loss, 'check_head') or hasattr(built.loss, 'check_roi_heads'):
             raise TypeError(
                 f'{type(built.loss).__name__} compares heads, '
                 f'but tap {term["student"]!r} of the student is none'
@@ -94,31 +93,68 @@ class AFPDistiller(Distiller):
     def _run_teacher(self, inputs: Tensor, paths: set[str], own: dict[str, Any]) -> dict[str, Any]:
         if ROI_TAP not in paths:
             return super()._run_teacher(inputs, paths, own)
-        teacher = self.teacher.model
-        pyramid = 'neck.afp' if isinstance(teacher, AFPDetector) else 'neck'
+        pyramid = self._teacher_pyramid()
         outputs = super()._run_teacher(inputs, paths - {ROI_TAP} | {pyramid}, own)
-        outputs[ROI_TAP] = self._judge(teacher, outputs[pyramid], own[ROI_TAP])
-        return outputs
+        feats = as_levels(outputs[pyramid])
+        return outputs | {ROI_TAP: self._judge(feats, own[ROI_TAP])}
+
+    def _teacher_pyramid(self) -> str:
+        """Where the features come from that the teacher's heads read."""
+        if isinstance(self.teacher.model, AFPDetector):
+            return 'neck.afp'
+        return 'neck' if self.teacher.model.with_neck else 'backbone'
 
     @torch.no_grad()
-    def _judge(self, teacher: nn.Module, feats: tuple[Tensor, ...], judged: list) -> list:
+    def _judge(self, feats: list[Tensor], judged: list[Judged]) -> list[Judged]:
         """What the teacher's RoI head says of the RoIs that the student's has judged."""
-        to_teacher = feats[0].new_tensor([1, *[float(self._teacher_scale())] * 4])
-        return [
-            judge(teacher.roi_head, feats, one.rois.detach() * to_teacher, one.stage)
-            for one in judged
+        scale = float(self._teacher_scale())
+        rois = [
+            (one.stage, torch.cat([one.rois[:, :1], one.rois[:, 1:] * scale], 1)) for one in judged
         ]
+        return judge(self.teacher.model.roi_head, feats, rois)
 
-    def _forward_to_outputs(self, model: nn.Module, inputs: Tensor) -> None:
+    def _forward_to_outputs(self, model: nn.Module, inputs: Tensor, paths: set[str]) -> None:
         # The detector's own mode='tensor' calls its head's `forward`, which hooks do not see.
         feats = model.extract_feat(inputs)
+        names = {path.split('.')[0] for path in paths}
         for name in ('bbox_head', 'rpn_head'):
-            if isinstance(getattr(model, name, None), nn.Module):
-                getattr(model, name)(feats)
-        if getattr(model, 'roi_head', None) is not None:
+            if name in names:
+                _check_dense_head(name, getattr(model, name))
+                _run_as_in_training(getattr(model, name), feats)
+        if 'roi_head' in names:
             whole = inputs.new_tensor([[0, 0, 0, inputs.shape[-1], inputs.shape[-2]]])
-            for stage in range(len(bbox_heads(model.roi_head))):
-                judge(model.roi_head, feats, whole, stage)
+            stages = range(len(bbox_heads(model.roi_head)))
+            judge(model.roi_head, feats, [(stage, whole) for stage in stages])
+
+
+def _run_as_in_training(head: nn.Module, feats: Any) -> None:
+    """Run a head whose norm and dropout keep their mode; some put out pixels in eval."""
+    mode, head.training = head.training, True
+    try:
+        head(feats)
+    finally:
+        head.training = mode
+
+
+def _check_dense_head(name: str, head: nn.Module) -> None:
+    if isinstance(head, (GuidedAnchorHead, CascadeRPNHead)):
+        raise TypeError(
+            f'tap {name!r}: a {type(head).__name__} makes anchors of its own, so what it says of '
+            'them cannot be compared'
+        )
+
+
+def _check_detector(model: nn.Module, side: str) -> None:
+    heads = (getattr(model, name, None) for name in HEADS)
+    reason = None
+    if not any(isinstance(head, (BaseDenseHead, BaseMaskHead)) for head in heads):
+        reason = 'only detectors with dense heads, of one stage or two, distil'
+    elif isinstance(model, GLIP):
+        reason = 'it reads a text beside the image'
+    elif isinstance(model, TridentFasterRCNN):
+        reason = 'in training it makes three images of each'
+    if reason:
+        raise NotImplementedError(f'the {side} is a {type(model).__name__}: {reason}')
 
 
 def _num_classes(model: nn.Module) -> int:

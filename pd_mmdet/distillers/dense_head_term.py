@@ -5,8 +5,10 @@ from typing import Any
 
 import torch
 from mmdet.registry import MODELS
+from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor, nn
 
+from ..losses.decode import Predicted, prior_generator
 from ..taps import Tap, find_module
 from .terms import match_levels
 
@@ -15,7 +17,8 @@ class DenseHeadTerm(nn.Module):
     """A distillation term on the outputs of dense heads: student tap, teacher tap, loss, weight.
 
     Levels are matched like feature maps: an assistant's, all of them; a teacher's own head, which
-    reads an image k times as large, by level shift (its stride k·s meets the student's s).
+    reads an image k times as large, by level shift (its stride k·s meets the student's s). Priors
+    must match one to one; what a level is trained for (regress ranges) need not.
 
     Args:
         models: Student and teacher.
@@ -59,10 +62,11 @@ class DenseHeadTerm(nn.Module):
             )
         for head in heads:
             self.loss.check_head(head)
-        # Outputs are compared as they are in training: in eval some heads put out pixels.
-        heads[1].training = True
+        if hasattr(self.loss, 'check_pair'):
+            self.loss.check_pair(*heads)
         self.pairs = self._match(outputs[0][0], outputs[1][0], (student, teacher), pixels)
         check_same_priors(*heads, self.pairs, scale)
+        self.scale = float(scale)
 
     def _match(
         self,
@@ -78,11 +82,11 @@ class DenseHeadTerm(nn.Module):
         return [(own[i], other[j]) for i, j in match_levels(*maps, taps, pixels)]
 
     def forward(self, model: nn.Module, student_output: Any, teacher_output: Any) -> Tensor:
-        """The weighted term, a scalar; ``model`` is the student."""
-        head = model.get_submodule(self.student.path)
-        own = [[maps[i] for i, _ in self.pairs] for maps in student_output]
-        other = [[maps[j] for _, j in self.pairs] for maps in teacher_output]
-        return self.weight * self.loss(head, own, other, [i for i, _ in self.pairs])
+        """The weighted term, a scalar; ``model`` is the distiller."""
+        own, other = zip(*self.pairs)
+        student = Predicted(model.get_submodule(self.student.path), student_output, own)
+        head = model.teacher.model.get_submodule(self.teacher.path)
+        return self.weight * self.loss(student, Predicted(head, teacher_output, other, self.scale))
 
 
 def check_same_priors(
@@ -100,12 +104,21 @@ def check_same_priors(
         ValueError: Names the first level that differs, with both sides' priors.
     """
     for i, j in pairs:
-        own, other = (
-            head.prior_generator.base_anchors[level] for head, level in ((student, i), (teacher, j))
-        )
+        own, other = _priors(student, i), _priors(teacher, j)
         if own.shape != other.shape or not torch.allclose(own * float(scale), other, rtol=1e-3):
             raise ValueError(
-                f'the priors of level {i} of the student, {own.tolist()}, times {scale} are not '
-                f'those of level {j} of the teacher, {other.tolist()}: their heads cannot be '
-                'compared; give both the same anchor_generator'
+                f'the priors of level {i} of the student, {_say_priors(student, i)}, times {scale} '
+                f'are not those of level {j} of the teacher, {_say_priors(teacher, j)}: their '
+                'heads cannot be compared; give both the same anchor_generator (or strides)'
             )
+
+
+def _priors(head: nn.Module, level: int, cells: int = 2) -> Tensor:
+    """Anchors (P, 4) or points (P, 2) of ``cells`` × ``cells`` cells, in the head's pixels."""
+    generator = prior_generator(head)
+    return get_box_tensor(generator.single_level_grid_priors((cells, cells), level, device='cpu'))
+
+
+def _say_priors(head: nn.Module, level: int) -> str:
+    stride = prior_generator(head).strides[level][0]
+    return f'{_priors(head, level, cells=1).tolist()} every {stride} pixels'

@@ -183,9 +183,9 @@ class Distiller:
         pixels = self._pixels(self.view if side == 'student' else self.teacher.view)
         tapping = self.taps(model, paths.values(), side)
         with torch.enable_grad(), evaluating(model), tapping as tapped:
-            self._forward_to_outputs(model, torch.zeros(1, 3, pixels, pixels))
+            self._forward_to_outputs(model, torch.zeros(1, 3, pixels, pixels), {*paths.values()})
         for tap, path in paths.items():
-            if path not in tapped.outputs:
+            if tapped.outputs.get(path) is None:
                 raise ValueError(f'tap {tap!r} does not run in a forward pass of the {side}')
             leaves = tree_leaves(tapped.outputs[path])
             trainable = any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in leaves)
@@ -196,8 +196,8 @@ class Distiller:
                 )
         return {tap: tapped.outputs[path] for tap, path in paths.items()}
 
-    def _forward_to_outputs(self, model: nn.Module, inputs: Tensor) -> None:
-        """Run a side from its images (N, 3, H, W) to what its heads put out."""
+    def _forward_to_outputs(self, model: nn.Module, inputs: Tensor, paths: set[str]) -> None:
+        """Run a side from its images (N, 3, H, W) to what it puts out at ``paths``."""
         model(inputs, mode='tensor')
 
     @torch.no_grad()
@@ -210,7 +210,7 @@ class Distiller:
             own: What the student put out at its own.
         """
         with self.taps(self.teacher.model, paths, 'teacher', stop=True) as tapped:
-            self._forward_to_outputs(self.teacher.model, inputs)
+            self._forward_to_outputs(self.teacher.model, inputs, paths)
         return tapped.outputs
 
     def init_weights(self) -> None:

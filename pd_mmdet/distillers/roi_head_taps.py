@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from inspect import signature
 from typing import Any, NamedTuple
 
+import torch
 from mmdet.models.roi_heads import CascadeRoIHead
 from mmdet.models.roi_heads.base_roi_head import BaseRoIHead
 from torch import Tensor, nn
 
-from ..taps import Taps
+from ..taps import Taps, versions
 
 ROI_TAP = 'roi_head.bbox_head'
 """The tap of what a RoI head puts out for its boxes, in all its stages."""
@@ -31,43 +33,61 @@ class DetTaps(Taps):
     def _watch(self, path: str, module: nn.Module) -> Any:
         if path != ROI_TAP:
             return super()._watch(path, module)
-        return _BBoxForwards(self.model.roi_head, self.outputs.setdefault(path, []))
+        return _BBoxForwards(self.model.roi_head, self._keep_judged)
+
+    def _keep_judged(self, judged: Judged) -> None:
+        self.outputs.setdefault(ROI_TAP, []).append(judged)
+        self._versions.setdefault(ROI_TAP, []).extend(versions(judged))
 
 
 class _BBoxForwards:
-    """Keep what a RoI head's ``_bbox_forward`` is given and returns.
+    """Hand over what a RoI head's ``_bbox_forward`` is given and returns.
 
     No module is given the RoIs and returns the scores; and some heads run their RoI extractor
-    twice.
+    twice. What samplers try in search of hard boxes, without gradients, is left out.
     """
 
-    def __init__(self, roi_head: BaseRoIHead, judged: list[Judged]) -> None:
+    def __init__(self, roi_head: BaseRoIHead, keep: Callable[[Judged], None]) -> None:
         self.roi_head = roi_head
         forward = roi_head._bbox_forward
+        grad = torch.is_grad_enabled()
 
-        def keep(*args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        def forward_and_keep(*args: Any, **kwargs: Any) -> dict[str, Tensor]:
             results = forward(*args, **kwargs)
-            given = signature(forward).bind(*args, **kwargs).arguments
-            judged.append(_judged(given.get('stage', 0), given['rois'], results))
+            if torch.is_grad_enabled() == grad:
+                given = signature(forward).bind(*args, **kwargs).arguments
+                keep(_judged(given.get('stage', 0), given['rois'], results))
             return results
 
-        roi_head._bbox_forward = keep
+        roi_head._bbox_forward = forward_and_keep
 
     def remove(self) -> None:
         del self.roi_head._bbox_forward
 
 
-def judge(roi_head: BaseRoIHead, feats: tuple[Tensor, ...], rois: Tensor, stage: int = 0) -> Judged:
-    """What a stage of a RoI head says of boxes.
+def judge(
+    roi_head: BaseRoIHead, feats: tuple[Tensor, ...], rois: list[tuple[int, Tensor]]
+) -> list[Judged]:
+    """What a RoI head says of boxes.
 
     Args:
-        roi_head: A head that reads nothing but the features of the boxes.
+        roi_head: A standard one or a cascade.
         feats: The pyramid, (N, C, H, W) a level.
-        rois: (R, 5), image index and x1 y1 x2 y2 in the head's pixels.
-        stage: Of a cascade.
+        rois: For each stage that judges its number and its RoIs (R, 5), image index and
+            x1 y1 x2 y2 in the head's pixels.
     """
-    stages = [stage] if isinstance(roi_head, CascadeRoIHead) else []
-    return _judged(stage, rois, roi_head._bbox_forward(*stages, feats, rois))
+    # Some heads add to the features of a box what they make of the whole image.
+    context = {
+        f'{name}_feat': getattr(roi_head, f'{name}_head')(feats)[1]
+        for name in ('semantic', 'glbctx')
+        if getattr(roi_head, f'with_{name}', False)
+    }
+    judged = []
+    for stage, own in rois:
+        stages = dict(stage=stage) if isinstance(roi_head, CascadeRoIHead) else {}
+        results = roi_head._bbox_forward(x=feats, rois=own, **stages, **context)
+        judged.append(_judged(stage, own, results))
+    return judged
 
 
 def bbox_heads(roi_head: BaseRoIHead) -> list[nn.Module]:

@@ -23,7 +23,8 @@ class RoIHeadTerm(nn.Module):
         weight: Factor of the term in the total loss.
 
     Raises:
-        ValueError: If a tap is another one, or the cascades have not as many stages.
+        ValueError: If a tap is another one, the cascades have not as many stages, or the heads
+            encode boxes differently.
         TypeError: If the loss does not suit a head.
     """
 
@@ -45,17 +46,17 @@ class RoIHeadTerm(nn.Module):
         self.student, self.teacher = Tap.parse(student), Tap.parse(teacher)
         self.weight = weight
         self.loss = MODELS.build(loss)
-        if not hasattr(self.loss, 'check_roi_head'):
-            raise TypeError(f'{type(self.loss).__name__} does not compare RoI heads, as {ROI_TAP}')
+        if not hasattr(self.loss, 'check_roi_heads'):
+            raise TypeError(
+                f'{type(self.loss).__name__} does not compare RoI heads, but tap {student!r} is one'
+            )
         heads = [bbox_heads(model.roi_head) for model in models]
         if len(heads[0]) != len(heads[1]):
             raise ValueError(
                 f"the student's RoI head has {len(heads[0])} stages, the teacher's {len(heads[1])}"
             )
-        for model in models:
-            _check_context(model.roi_head)
-        for head in [*heads[0], *heads[1]]:
-            self.loss.check_roi_head(head)
+        for own, other in zip(*heads):
+            self.loss.check_roi_heads(own, other)
 
     def forward(
         self, model: nn.Module, student_output: list[Judged], teacher_output: list[Judged]
@@ -67,12 +68,3 @@ class RoIHeadTerm(nn.Module):
             for own, other in zip(student_output, teacher_output, strict=True)
         ]
         return self.weight * sum(losses) / len(losses)
-
-
-def _check_context(roi_head: nn.Module) -> None:
-    for name in ('with_semantic', 'with_glbctx'):
-        if getattr(roi_head, name, False):
-            raise TypeError(
-                f'{type(roi_head).__name__} {name.replace("_", " ")} reads more than the features '
-                'of the boxes: its outputs are not compared; compare its RPN and its features'
-            )

@@ -1,30 +1,30 @@
 """Losses between what two dense heads return in training, prior by prior.
 
-All of them are called with the student's head, both sides' outputs of the levels they share, and
-the indices of those levels among the student's. Outputs are lists of (N, A * d, H, W) tensors.
+All of them are called with what the student's head and the teacher's have :class:`Predicted`, of
+levels whose priors are the same for one photograph, in the same order. Each side is read, and its
+boxes are decoded, in the form and the pixels of its own head.
 """
-
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from mmdet.models.dense_heads import (
-    AnchorHead,
-    GFLHead,
-    GuidedAnchorHead,
-    StageCascadeRPNHead,
-    TOODHead,
-)
+from mmdet.models.dense_heads import GFLHead
 from mmdet.models.losses import KnowledgeDistillationKLDivLoss
-from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder, TBLRBBoxCoder
 from mmdet.registry import MODELS
-from mmdet.structures.bbox import get_box_tensor
 from mmdet.utils import ConfigType, reduce_mean
 from torch import Tensor, nn
 
-# Anchor heads by inheritance only: TOOD returns probabilities and decoded boxes instead of logits
-# and deltas, the others move their anchors in every image.
-NOT_ON_FIXED_PRIORS = (TOODHead, GuidedAnchorHead, StageCascadeRPNHead)
+from .decode import (
+    BOXES,
+    CLASS_LOGITS,
+    Predicted,
+    best_score,
+    class_logits,
+    confidence,
+    decode_boxes,
+    find,
+    has_softmax,
+    side_distributions,
+)
 
 
 @MODELS.register_module()
@@ -33,8 +33,9 @@ class DenseHeadClsLoss(nn.Module):
 
     Heads with sigmoid scores: quality focal loss (GFL, Li et al., NeurIPS 2020, arXiv 2006.04388),
     summed over classes. Heads with softmax scores: KL divergence at temperature 1, averaged over
-    classes as MMDetection does.
-    The sum over priors is divided by the sum of the teacher's squared confidences, at least 1 and
+    classes as MMDetection does. Where a head trains its classes as factors of a product with the
+    objectness, or on objects only (YOLOX, YOLOv3, AutoAssign), the product is compared.
+    The sum over priors is divided by the sum of the teacher's squared best scores, at least 1 and
     the same in all processes. Squared, because ten thousand background priors at 0.01 would
     otherwise weigh as much as a hundred objects.
 
@@ -48,38 +49,37 @@ class DenseHeadClsLoss(nn.Module):
         self.kl = KnowledgeDistillationKLDivLoss(T=1)
 
     def check_head(self, head: nn.Module) -> None:
-        """Raise TypeError for a head that does not return class logits on fixed priors."""
-        served = isinstance(head, AnchorHead) and not isinstance(head, NOT_ON_FIXED_PRIORS)
-        require(served, self, head, 'class logits on fixed priors, as AnchorHead returns them')
+        """Raise TypeError for a head that does not return class scores on fixed priors."""
+        entry = find(CLASS_LOGITS, head)
+        require(not isinstance(entry, str), self, head, entry)
 
-    def forward(
-        self,
-        head: AnchorHead,
-        student: Sequence[list[Tensor]],
-        teacher: Sequence[list[Tensor]],
-        levels: list[int],
-    ) -> Tensor:
-        """Compare the class logits, ``student[0]`` and ``teacher[0]``.
+    def check_pair(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Raise TypeError for two heads of which one has sigmoid, the other softmax scores."""
+        if has_softmax(student) != has_softmax(teacher):
+            own, other = (
+                f'{type(head).__name__} {"softmax" if has_softmax(head) else "sigmoid"} scores'
+                for head in (student, teacher)
+            )
+            raise TypeError(
+                f"DenseHeadClsLoss: the student's {own}, the teacher's {other} cannot be compared: "
+                'give both the same loss_cls.use_sigmoid'
+            )
 
-        Args:
-            head (AnchorHead): The student's head.
-            student (Sequence[list[Tensor]]): Its outputs, class logits first.
-            teacher (Sequence[list[Tensor]]): The teacher's, in the same shapes; get no gradient.
-            levels (list[int]): The student's levels that the lists hold.
+    def forward(self, student: Predicted, teacher: Predicted) -> Tensor:
+        """Compare the class scores; the teacher's get no gradient.
 
         Returns:
             Tensor: Scalar, float32.
 
         Raises:
-            ValueError: The two sides differ in shape.
+            ValueError: The two sides have not the same cells.
         """
-        _check_shapes(student[0], teacher[0], levels)
-        pred = _by_prior(student[0], head.cls_out_channels)
-        soft_label = _by_prior(teacher[0], head.cls_out_channels).detach()
-        normaliser = _normaliser(_confidence(head, soft_label).square())
-        if head.use_sigmoid_cls:
-            return self._quality_focal(pred, soft_label.sigmoid()) / normaliser
-        return self.kl(pred, soft_label, reduction_override='none').sum() / normaliser
+        _check_cells(student, teacher)
+        pred, soft_label = class_logits(student), class_logits(teacher).detach()
+        normaliser = _normaliser(best_score(teacher.head, soft_label).square())
+        if has_softmax(student.head):
+            return self.kl(pred, soft_label, reduction_override='none').sum() / normaliser
+        return self._quality_focal(pred, soft_label.sigmoid()) / normaliser
 
     def _quality_focal(self, pred: Tensor, target: Tensor) -> Tensor:
         # MMDetection's own, for dense targets, has these values, but finds the targets above 0 with
@@ -92,8 +92,9 @@ class DenseHeadClsLoss(nn.Module):
 class DenseHeadBoxLoss(nn.Module):
     """IoU loss between the boxes of the two sides, where the teacher is confident.
 
-    Both sides' outputs are decoded on the student's priors. Weights are the teacher's confidences,
-    0 below the threshold; the weighted sum is divided by theirs, at least 1 and the same in all
+    Weights are the teacher's confidences, the scores by which its head ranks boxes (with the
+    centerness, the objectness or the predicted IoU where it has one), 0 below the threshold and
+    for boxes without area; the weighted sum is divided by theirs, at least 1 and the same in all
     processes.
 
     Args:
@@ -110,45 +111,32 @@ class DenseHeadBoxLoss(nn.Module):
 
     def check_head(self, head: nn.Module) -> None:
         """Raise TypeError for a head whose boxes cannot be decoded on fixed priors."""
-        served = isinstance(head, GFLHead) or (
-            isinstance(head, AnchorHead)
-            and not isinstance(head, NOT_ON_FIXED_PRIORS)
-            and isinstance(head.bbox_coder, (DeltaXYWHBBoxCoder, TBLRBBoxCoder))
-        )
-        needs = 'boxes that DeltaXYWHBBoxCoder, TBLRBBoxCoder or GFLHead decodes on fixed priors'
-        require(served, self, head, needs)
+        form = find(BOXES, head)
+        require(not isinstance(form, str), self, head, form)
+        if form.coders:
+            names = ' or '.join(coder.__name__ for coder in form.coders)
+            needs = f'the bbox_coder {names}, not {type(head.bbox_coder).__name__}'
+            require(isinstance(head.bbox_coder, form.coders), self, head, needs)
 
-    def forward(
-        self,
-        head: AnchorHead,
-        student: Sequence[list[Tensor]],
-        teacher: Sequence[list[Tensor]],
-        levels: list[int],
-    ) -> Tensor:
-        """Compare the boxes, ``student[1]`` and ``teacher[1]``.
-
-        Args:
-            head (AnchorHead): The student's head.
-            student (Sequence[list[Tensor]]): Its outputs: class logits, boxes as the head encodes
-                them, and others that are not read.
-            teacher (Sequence[list[Tensor]]): The teacher's, in the same shapes; get no gradient.
-            levels (list[int]): The student's levels that the lists hold.
+    def forward(self, student: Predicted, teacher: Predicted) -> Tensor:
+        """Compare the boxes; the teacher's get no gradient.
 
         Returns:
             Tensor: Scalar, float32.
 
         Raises:
-            ValueError: The two sides differ in shape.
+            ValueError: The two sides have not the same cells.
         """
-        _check_shapes(student[1], teacher[1], levels)
+        _check_cells(student, teacher)
         with torch.no_grad():
-            weight = _weight(head, teacher[0], self.score_thr)
+            weight = _weight(teacher, self.score_thr)
             # The teacher is confident at few of ten thousand priors: decode only these.
             chosen = weight.nonzero().squeeze(1)
-            targets = _decode(head, teacher[1], levels, chosen)
-        boxes = _decode(head, student[1], levels, chosen)
+            targets = decode_boxes(teacher, chosen)
+            weight = weight[chosen] * (targets[:, 2:] > targets[:, :2]).all(1)
+        boxes = decode_boxes(student, chosen)
         loss = self.iou_loss(boxes, targets, reduction_override='none')
-        return (loss * weight[chosen]).sum() / _normaliser(weight)
+        return (loss * weight).sum() / _normaliser(weight)
 
 
 @MODELS.register_module()
@@ -176,33 +164,28 @@ class DenseHeadDistributionLoss(nn.Module):
         needs = 'distributions of box sides (reg_max), as GFLHead returns them'
         require(isinstance(head, GFLHead), self, head, needs)
 
-    def forward(
-        self,
-        head: GFLHead,
-        student: Sequence[list[Tensor]],
-        teacher: Sequence[list[Tensor]],
-        levels: list[int],
-    ) -> Tensor:
-        """Compare the distributions' logits, ``student[1]`` and ``teacher[1]``.
+    def check_pair(self, student: GFLHead, teacher: GFLHead) -> None:
+        """Raise TypeError for distributions over different bins."""
+        if student.reg_max != teacher.reg_max:
+            raise TypeError(
+                f'DenseHeadDistributionLoss: the student has reg_max={student.reg_max}, the '
+                f'teacher {teacher.reg_max}: they must be equal'
+            )
 
-        Args:
-            head (GFLHead): The student's head.
-            student (Sequence[list[Tensor]]): Its outputs: class logits, distributions' logits.
-            teacher (Sequence[list[Tensor]]): The teacher's, in the same shapes; get no gradient.
-            levels (list[int]): The student's levels that the lists hold.
+    def forward(self, student: Predicted, teacher: Predicted) -> Tensor:
+        """Compare the distributions; the teacher's get no gradient.
 
         Returns:
             Tensor: Scalar, float32.
 
         Raises:
-            ValueError: The two sides differ in shape.
+            ValueError: The two sides have not the same cells.
         """
-        _check_shapes(student[1], teacher[1], levels)
-        bins = head.reg_max + 1
-        pred, soft_label = _by_prior(student[1], bins), _by_prior(teacher[1], bins).detach()
+        _check_cells(student, teacher)
+        pred, soft_label = side_distributions(student), side_distributions(teacher).detach()
         loss = self.kl(pred, soft_label, reduction_override='none').view(-1, 4).mean(1)
         with torch.no_grad():
-            weight = _weight(head, teacher[0], self.score_thr)
+            weight = _weight(teacher, self.score_thr)
         return (loss * weight).sum() / _normaliser(weight)
 
 
@@ -212,58 +195,23 @@ def require(served: bool, loss: nn.Module, head: nn.Module, needs: str) -> None:
         raise TypeError(f'{type(loss).__name__} cannot serve {type(head).__name__}: needs {needs}.')
 
 
-def _check_shapes(student: list[Tensor], teacher: list[Tensor], levels: list[int]) -> None:
-    for level, ours, theirs in zip(levels, student, teacher, strict=True):
-        if ours.shape != theirs.shape:
+def _check_cells(student: Predicted, teacher: Predicted) -> None:
+    for level, other in zip(student.levels, teacher.levels, strict=True):
+        own, theirs = (
+            (maps.shape[0], *maps.shape[-2:])
+            for maps in (student.outputs[0][level], teacher.outputs[0][other])
+        )
+        if own != theirs:
             raise ValueError(
-                f"level {level}: the student's head returns {tuple(ours.shape)}, the teacher's "
-                f'{tuple(theirs.shape)}; heads are compared on the same priors and classes only.'
+                f"level {level}: the student's head answers on (N, H, W) = {own}, the teacher's on "
+                f'{theirs}: heads are compared on the same cells only'
             )
 
 
-def _by_prior(maps: list[Tensor], channels: int) -> Tensor:
-    """List of (N, A * channels, H, W) -> (priors of all images, channels), level by level."""
-    rows = [level.permute(0, 2, 3, 1).reshape(-1, channels) for level in maps]
-    return torch.cat(rows).float()
-
-
-def _confidence(head: AnchorHead, logits: Tensor) -> Tensor:
-    """(P, channels) -> (P,): the best class' sigmoid score, or 1 - the background's softmax."""
-    if head.use_sigmoid_cls:
-        return logits.amax(1).sigmoid()
-    return 1 - logits.softmax(1)[:, -1]
-
-
-def _weight(head: AnchorHead, cls_scores: list[Tensor], score_thr: float) -> Tensor:
-    confidence = _confidence(head, _by_prior(cls_scores, head.cls_out_channels))
-    return confidence * (confidence >= score_thr)
+def _weight(teacher: Predicted, score_thr: float) -> Tensor:
+    score = confidence(teacher)
+    return score * (score >= score_thr)
 
 
 def _normaliser(weight: Tensor) -> Tensor:
     return reduce_mean(weight.sum()).clamp(min=1)
-
-
-def _decode(head: AnchorHead, maps: list[Tensor], levels: list[int], chosen: Tensor) -> Tensor:
-    """Boxes (chosen, 4) in pixels of the student's view of some of _by_prior's rows."""
-    priors, strides = (rows[chosen] for rows in _priors(head, maps, levels))
-    if not isinstance(head, GFLHead):
-        return get_box_tensor(head.bbox_coder.decode(priors, _by_prior(maps, 4)[chosen]))
-    # the distributions' integral is a matrix product, which autocast would round
-    with torch.autocast(maps[0].device.type, enabled=False):
-        distances = head.integral(_by_prior(maps, 4 * (head.reg_max + 1))[chosen])
-    return get_box_tensor(
-        head.bbox_coder.decode(head.anchor_center(priors), distances * strides[:, None])
-    )
-
-
-def _priors(head: AnchorHead, maps: list[Tensor], levels: list[int]) -> tuple[Tensor, Tensor]:
-    """Priors (P, 4) and their strides (P,), ordered as _by_prior's rows."""
-    priors, strides = [], []
-    for level, box_map in zip(levels, maps, strict=True):
-        grid = head.prior_generator.single_level_grid_priors(
-            box_map.shape[-2:], level_idx=level, dtype=torch.float32, device=box_map.device
-        )
-        priors.append(get_box_tensor(grid).repeat(len(box_map), 1))
-        stride = float(head.prior_generator.strides[level][0])
-        strides.append(priors[-1].new_full((len(priors[-1]),), stride))
-    return torch.cat(priors), torch.cat(strides)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from mmdet.models.roi_heads.bbox_heads import BBoxHead
+from mmdet.models.roi_heads.bbox_heads import BBoxHead, MultiInstanceBBoxHead
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
 from mmdet.registry import MODELS
 from mmdet.structures.bbox import get_box_tensor
@@ -30,9 +30,10 @@ class RoIHeadClsLoss(nn.Module):
     Source: Hinton et al., arXiv 1503.02531, at temperature 1.
     """
 
-    def check_roi_head(self, head: nn.Module) -> None:
+    def check_roi_heads(self, student: nn.Module, teacher: nn.Module) -> None:
         """Raise TypeError for a head without softmax scores."""
-        require(_has_softmax(head), self, head, 'class logits for a softmax, as BBoxHead has them')
+        for head in (student, teacher):
+            _check_softmax(self, head)
 
     def forward(self, head: BBoxHead, student: Judged, teacher: Judged) -> Tensor:
         """Compare the class logits; the teacher's get no gradient.
@@ -68,11 +69,21 @@ class RoIHeadBoxLoss(nn.Module):
         self.score_thr = score_thr
         self.iou_loss = MODELS.build(iou_loss)
 
-    def check_roi_head(self, head: nn.Module) -> None:
-        """Raise TypeError for a head whose boxes cannot be decoded."""
-        coder = getattr(head, 'bbox_coder', None)
-        served = _has_softmax(head) and head.with_reg and isinstance(coder, DeltaXYWHBBoxCoder)
-        require(served, self, head, 'boxes as DeltaXYWHBBoxCoder encodes them')
+    def check_roi_heads(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Raise TypeError for a head whose boxes cannot be decoded, ValueError for other coders."""
+        for head in (student, teacher):
+            _check_softmax(self, head)
+            coder = getattr(head, 'bbox_coder', None)
+            deltas = isinstance(coder, DeltaXYWHBBoxCoder) and getattr(head, 'with_reg', True)
+            require(deltas, self, head, 'boxes as DeltaXYWHBBoxCoder encodes them')
+        own, other = (
+            (*head.bbox_coder.means, *head.bbox_coder.stds) for head in (student, teacher)
+        )
+        if own != other:
+            raise ValueError(
+                f"bbox_coder: the student's RoI head has target_means and target_stds {own}, the "
+                f"teacher's {other}: {type(self).__name__} needs the same"
+            )
 
     def forward(self, head: BBoxHead, student: Judged, teacher: Judged) -> Tensor:
         """Compare the boxes; the teacher's get no gradient.
@@ -91,13 +102,21 @@ class RoIHeadBoxLoss(nn.Module):
         return (loss * weight).sum() / reduce_mean(weight.sum()).clamp(min=1)
 
 
-def _has_softmax(head: nn.Module) -> bool:
-    return isinstance(head, BBoxHead) and not (head.custom_activation or head.loss_cls.use_sigmoid)
+def _check_softmax(loss: nn.Module, head: nn.Module) -> None:
+    one_softmax = (
+        isinstance(head, BBoxHead)
+        and not isinstance(head, MultiInstanceBBoxHead)
+        and getattr(head, 'with_cls', True)
+        and not (head.custom_activation or head.loss_cls.use_sigmoid)
+    )
+    trained_by = type(getattr(head, 'loss_cls', None)).__name__
+    needs = f'one softmax over classes and background, but this head is trained by {trained_by}'
+    require(one_softmax, loss, head, needs)
 
 
 def _decode(head: BBoxHead, rois: Tensor, bbox_pred: Tensor, classes: Tensor) -> Tensor:
     """Boxes (R, 4) in the student's pixels of one class a RoI."""
-    deltas = bbox_pred.float().view(len(rois), -1, 4)
+    deltas = bbox_pred.float().unflatten(1, (-1, 4))
     if deltas.shape[1] > 1:
         deltas = deltas[torch.arange(len(rois), device=rois.device), classes]
     return get_box_tensor(head.bbox_coder.decode(rois[:, 1:].float(), deltas.flatten(1)))
