@@ -17,5 +17,5 @@ exec srun -p "$1" \
     --ntasks-per-node="${GPUS_PER_NODE:-8}" \
     --cpus-per-task="${CPUS_PER_TASK:-5}" \
     --kill-on-bad-exit=1 \
-    "${srun_args[@]}" \
+    ${srun_args[@]+"${srun_args[@]}"} \
     python -u "$TOOLS/train.py" "$3" --work-dir="$4" --launcher=slurm "${@:5}"

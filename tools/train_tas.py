@@ -19,7 +19,9 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import torch
 from mmengine.config import DictAction
 
 from pd_mmdet.checkpoint import plain_data_only
@@ -60,6 +62,19 @@ def parse_args() -> argparse.Namespace:
         help='also train one_stage.py, which learns from the teacher without an assistant',
     )
     parser.add_argument(
+        '--gpus',
+        type=int,
+        default=1,
+        metavar='N',
+        help='train each stage on N GPUs of this machine, a process and a batch each (default: 1)',
+    )
+    parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help="scale the learning rates with the batch size, by each config's auto_scale_lr",
+    )
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
@@ -67,11 +82,24 @@ def parse_args() -> argparse.Namespace:
         help='override the config of every stage: randomness.seed=1 key="[a,b]"',
     )
     args = parser.parse_args()
+    available = max(1, torch.accelerator.device_count())
+    if not 1 <= args.gpus <= available:
+        parser.error(f'--gpus {args.gpus}: from 1 to {available} on this machine')
     args.work_dir = args.work_dir or Path('work_dirs', args.recipe.resolve().name)
     return args
 
 
-def train(stages: list[Stage]) -> None:
+def overrides(args: argparse.Namespace) -> dict[str, Any]:
+    """What the command line changes in every config: a stage's folder remembers it."""
+    options = {}
+    if args.amp:
+        options |= {'optim_wrapper.type': 'AmpOptimWrapper', 'optim_wrapper.loss_scale': 'dynamic'}
+    if args.auto_scale_lr:
+        options['auto_scale_lr.enable'] = True
+    return options | (args.cfg_options or {})
+
+
+def train(stages: list[Stage], gpus: int = 1) -> None:
     """Train the stages that are not finished; exits with the code of one that fails."""
     tool = Path(__file__).with_name('train.py')
     for number, stage in enumerate(stages, 1):
@@ -80,7 +108,7 @@ def train(stages: list[Stage]) -> None:
             stage.make_folder()
             continue
         try:
-            stage.train(tool)
+            stage.train(tool, gpus)
         except subprocess.CalledProcessError as error:
             code = error.returncode
             print(f'\n{stage.name} failed (exit code {code}). {how_to_resume()}', file=sys.stderr)
@@ -96,14 +124,14 @@ def main() -> None:
     args = parse_args()
     extras = [name for name in ('ceiling', 'one_stage', 'baseline') if getattr(args, name)]
     try:
-        stages = plan(args.recipe, args.work_dir, extras, args.teacher_checkpoint, args.cfg_options)
+        stages = plan(args.recipe, args.work_dir, extras, args.teacher_checkpoint, overrides(args))
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
     plain_data_only()
     # A plain kill, too, must end the training of the stage.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        train(stages)
+        train(stages, args.gpus)
         print(f'\nEvaluating {len(stages)} stages', flush=True)
         rows = [evaluate.stage_row(stage, args.work_dir) for stage in stages]
         student = next(stage for stage in stages if stage.name == 'student')

@@ -129,28 +129,49 @@ class Stage:
             self.cfg.dump(self.config)
             self.folder.mkdir()
 
-    def train(self, tool: Path) -> None:
-        """Train it in a process of its own, from its latest checkpoint if there is one.
+    def train(self, tool: Path, gpus: int = 1) -> None:
+        """Train it in processes of its own, from its latest checkpoint if there is one.
 
         Args:
             tool: ``tools/train.py``.
+            gpus: How many processes train it; several have a GPU each.
 
         Raises:
             subprocess.CalledProcessError: The training failed.
             RuntimeError: It ended without its last checkpoint.
         """
         self.make_folder()
-        command = [sys.executable, tool, self.config, '--work-dir', self.folder]
+        command = [tool, self.config, '--work-dir', self.folder]
         if self.latest:
             command += ['--resume', self.latest]
+        if gpus > 1:
+            launcher = ['-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={gpus}']
+            command = [*launcher, *command, '--launcher', 'pytorch']
         before, started = self.seconds or 0.0, time.monotonic()
         try:
-            subprocess.run([str(part) for part in command], check=True)
+            _run([sys.executable, *map(str, command)])
         finally:
             seconds = before + time.monotonic() - started
             (self.folder / 'seconds.txt').write_text(f'{seconds:.1f}\n')
         if not self.finished:
             raise RuntimeError(f'the training of {self.name} ended without {self.checkpoint}')
+
+
+def _run(command: list[str]) -> None:
+    """Run a command; an interruption ends it, and it the processes that it started.
+
+    Raises:
+        subprocess.CalledProcessError: It failed.
+    """
+    with subprocess.Popen(command) as process:
+        try:
+            code = process.wait()
+        except BaseException:
+            process.terminate()  # not killed, as `subprocess.run` does: its processes would go on
+            process.wait()
+            raise
+    if code:
+        raise subprocess.CalledProcessError(code, command)
 
 
 def plan(
@@ -195,6 +216,7 @@ def plan(
             given=teacher_checkpoint if name == 'teacher' else None,
         )
         _check_checkpoint_hook(stage)
+        _check_auto_scale_lr(stage)
         stage.check_folder()
         stages[name] = stage
     return list(stages.values())
@@ -251,6 +273,15 @@ def _check_checkpoint_hook(stage: Stage) -> None:
         raise ValueError(
             f'{stage.name}.py trains by {unit}, so default_hooks.checkpoint.by_epoch must be '
             f'{not by_epoch}'
+        )
+
+
+def _check_auto_scale_lr(stage: Stage) -> None:
+    scale = stage.cfg.get('auto_scale_lr') or {}
+    if scale.get('enable') and 'base_batch_size' not in scale:
+        raise ValueError(
+            f'--auto-scale-lr: {stage.name}.py does not say auto_scale_lr = '
+            'dict(base_batch_size=…), the batch size that its learning rate is meant for'
         )
 
 

@@ -1,0 +1,83 @@
+"""Mixed precision by MMEngine's AmpOptimWrapper: bfloat16 on a CPU, float16 on a GPU."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from tiny import BOX, CLS, PKD, batch, build, distiller, retinanet, save
+from torch import Tensor, nn
+
+NECKS = dict(student='neck', teacher='neck', weight=1.0)
+TERMS = dict(
+    pkd=PKD,
+    cwd=dict(NECKS, loss=dict(type='ChannelWiseKLLoss')),
+    mse=dict(NECKS, loss=dict(type='MSELoss')),
+    cls=CLS,
+    box=dict(BOX, loss=dict(type='DenseHeadBoxLoss', score_thr=0.0)),
+)
+LOWER = dict(cpu=torch.bfloat16, cuda=torch.float16)
+NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason='float16 needs a GPU')
+
+
+@pytest.fixture(params=['cpu', pytest.param('cuda', marks=NEEDS_GPU)])
+def device(request, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == 'cpu':
+        # AmpOptimWrapper refuses to be made without a GPU; it works without one.
+        amp = 'mmengine.optim.optimizer.amp_optimizer_wrapper'
+        monkeypatch.setattr(f'{amp}.is_cuda_available', lambda: True)
+        monkeypatch.setattr('mmengine.runner.amp.get_device', lambda: 'cpu')
+    return request.param
+
+
+@pytest.fixture
+def model(device: str, tmp_path: Path) -> nn.Module:
+    """A distiller with all kinds of terms on feature maps and dense heads."""
+    teacher = retinanet(first=8, channels=16)
+    teacher = dict(cfg=teacher, checkpoint=save(teacher, tmp_path / 'teacher.pth'))
+    model = build(distiller(teacher=teacher, terms=TERMS, isrd=dict(weight=1.0)))
+    model.init_weights()
+    return model.to(device).train()
+
+
+def wrapped(model: nn.Module, amp: bool, device: str) -> OptimWrapper:
+    optimiser = torch.optim.SGD(model.parameters(), lr=1e-3)
+    if not amp:
+        return OptimWrapper(optimiser)
+    # What tools/train.py --amp asks for; bfloat16 has no need of it.
+    scale = 'dynamic' if device == 'cuda' else dict(enabled=False)
+    return AmpOptimWrapper(loss_scale=scale, optimizer=optimiser)
+
+
+def test_terms_are_those_of_full_precision(model, device):
+    full = deepcopy(model)
+    wanted = full.train_step(batch(), wrapped(full, False, device))
+    found = model.train_step(batch(), wrapped(model, True, device))
+    assert found.keys() == wanted.keys()
+    for name in (*TERMS, 'isrd'):
+        value = found[f'distill_{name}_loss']
+        assert value.dtype == torch.float32
+        assert value.item() == pytest.approx(wanted[f'distill_{name}_loss'].item(), rel=0.05)
+
+
+def test_both_sides_run_in_lower_precision_and_stay_in_full(model, device):
+    seen = []
+
+    def see(module: nn.Module, args: tuple, output: tuple[Tensor, ...]) -> None:
+        seen.append(output[0].dtype)
+
+    model.neck.register_forward_hook(see)
+    model.teacher.model.neck.register_forward_hook(see)
+    first = deepcopy(model.state_dict())
+    optim_wrapper = wrapped(model, True, device)
+    logs = [model.train_step(batch(seed=seed), optim_wrapper) for seed in range(3)]
+    assert seen == [LOWER[device]] * 6
+    assert all(torch.isfinite(log['loss']) for log in logs)
+    last = model.state_dict()
+    for name, value in model.named_parameters():
+        assert value.dtype == torch.float32 and value.isfinite().all(), name
+    for name in ('backbone.conv1.weight', 'distill.isrd.conv.weight'):
+        assert not torch.equal(first[name], last[name]), name
+    for value in model.teacher.model.parameters():
+        assert value.dtype == torch.float32
