@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..mixin import put_in_front, with_preprocessor
 from ..ratio import parse_ratio
 from ..taps import evaluating, unseen
-from .alignable import check_alignable
+from .alignable import check_alignable, check_class
 from .pixels import to_small, with_predictions
 from .preprocessor import rescale_preprocessor
 from .rescale import FeatureRescale
@@ -39,7 +39,7 @@ class AFPDetector:
         data_preprocessor: The detector's on the small image, where its config has none.
 
     Raises:
-        NotImplementedError: If the detector cannot be aligned, see :func:`check_alignable`.
+        NotImplementedError: If the detector cannot be aligned, see ``alignable.py``.
         ValueError: If ``ratio`` or ``kernel`` is none.
     """
 
@@ -52,8 +52,11 @@ class AFPDetector:
     ) -> AFPDetector:
         if detector is None:  # copy.deepcopy makes an empty object of the built model's class
             return super().__new__(cls)
+        check_class(detector)
         detector = with_preprocessor(detector, data_preprocessor)
-        return put_in_front(cls, MODELS.build(rescale_preprocessor(detector, parse_ratio(ratio))))
+        model = MODELS.build(rescale_preprocessor(detector, parse_ratio(ratio)))
+        check_alignable(model)
+        return put_in_front(cls, model)
 
     def __init__(
         self,
@@ -62,7 +65,6 @@ class AFPDetector:
         kernel: str = 'average',
         data_preprocessor: dict | None = None,
     ) -> None:
-        check_alignable(self)
         if isinstance(self.neck, nn.Sequential):
             put_in_front(_SequentialNeck, self.neck)
         self.neck.afp = FeatureRescale(parse_ratio(ratio), kernel)
@@ -79,7 +81,7 @@ class AFPDetector:
 
     def _small_sizes(self, batch_inputs: Tensor) -> list[torch.Size]:
         """(rows, columns) of each level on the small image: found by a try, once a size."""
-        shape = tuple(batch_inputs.shape[-2:])
+        shape = tuple(map(int, batch_inputs.shape[-2:]))  # tensors, when the model is traced
         if shape not in self.small_sizes:
             small = [side / self.neck.afp.ratio for side in shape]
             if not all(side.denominator == 1 for side in small):

@@ -11,9 +11,9 @@ class FeatureRescale(nn.Module):
     """Shrink feature maps by the ratio, so that they have the cells of the small image's maps.
 
     Cell i becomes the mean over a window of ``ratio`` cells, clipped to the map and weighted by
-    overlap. A map with more than a window too many, which convolutions without padding make (the
-    last levels of SSD), is shared out evenly. The module has no parameters and adds no key to a
-    state dict.
+    overlap. A map with a window too many or too few, which convolutions without padding (the last
+    levels of SSD) and enlarging necks (CenterNet's) make, is shared out evenly. The module has no
+    parameters and adds no key to a state dict.
 
     Args:
         ratio: Side length of the large image over the small one.
@@ -41,7 +41,7 @@ class FeatureRescale(nn.Module):
     def _rescale(self, feat: Tensor, size: tuple[int, int]) -> Tensor:
         rows, columns = (
             overlap_weights(n_in, n_out, self.ratio, self.kernel, feat.dtype, feat.device)
-            for n_in, n_out in zip(feat.shape[-2:], size)
+            for n_in, n_out in zip(map(int, feat.shape[-2:]), map(int, size))
         )
         return rows @ (feat @ columns.t())
 
@@ -62,15 +62,15 @@ def overlap_weights(
     """Weights (n_out, n_in) of the input cells in each output cell; every row sums to 1.
 
     Raises:
-        ValueError: If an output cell lies wholly outside of the input.
+        ValueError: If there are more output cells than input cells.
     """
-    width = float(ratio) if n_in < (n_out + 1) * ratio else n_in / n_out
+    if n_in < n_out:
+        raise ValueError(f'{n_in} cells rescaled by {ratio} cannot fill {n_out} cells')
+    fits = (n_out - 1) * ratio < n_in < (n_out + 1) * ratio
+    width = float(ratio) if fits else n_in / n_out
     shift = (1 - width) / 2 if kernel == 'centred' else 0.0
     start = torch.arange(n_out, dtype=torch.float64)[:, None] * width + shift
     cell = torch.arange(n_in, dtype=torch.float64)[None, :]
     overlap = torch.minimum(start + width, cell + 1) - torch.maximum(start, cell)
     overlap = overlap.clamp(min=0)
-    total = overlap.sum(1, keepdim=True)
-    if not (total > 0).all():
-        raise ValueError(f'{n_in} cells rescaled by {ratio} cannot fill {n_out} cells')
-    return (overlap / total).to(device=device, dtype=dtype)
+    return (overlap / overlap.sum(1, keepdim=True)).to(device=device, dtype=dtype)
