@@ -8,7 +8,9 @@ from pd_mmdet.afp import AFPDetector
 from pd_mmdet.distillers import AFPDistiller
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
-RECIPES = sorted(path.name for path in (CONFIGS / 'retinanet').iterdir() if path.is_dir())
+RECIPES = sorted(path.parent for path in CONFIGS.glob('*/*/student.py'))
+SLIM = [recipe for recipe in RECIPES if '_fpn_1x_' not in recipe.name]
+every_recipe = pytest.mark.parametrize('recipe', RECIPES, ids=lambda recipe: recipe.name)
 
 
 def ratios(pipeline: list[dict]) -> list:
@@ -22,32 +24,37 @@ def pipelines(dataset: dict) -> list[list[dict]]:
     return own + [pipeline for item in inner for pipeline in pipelines(item)]
 
 
-@pytest.mark.parametrize('recipe', RECIPES)
-def test_every_stage_of_a_recipe_builds_and_agrees_on_the_ratio(recipe: str):
-    ratio = int(recipe.rpartition('_k')[2])
+@every_recipe
+def test_every_stage_of_a_recipe_agrees_on_the_ratio(recipe: Path):
+    ratio = int(recipe.name.rpartition('_k')[2])
     for stage in ('teacher', 'ceiling', 'assistant', 'student', 'baseline'):
-        cfg = Config.fromfile(CONFIGS / 'retinanet' / recipe / f'{stage}.py')
-        model = MODELS.build(cfg.model)
-        distilled = stage in ('assistant', 'student')
-        assert isinstance(model, AFPDistiller) == distilled
-        assert isinstance(model, AFPDetector) == (stage == 'assistant')
-        assert not distilled or model.ratio == ratio
+        cfg = Config.fromfile(recipe / f'{stage}.py')
+        assert cfg.model.get('ratio', ratio) == ratio
         large = stage in ('teacher', 'ceiling')
         for loader in (cfg.train_dataloader, cfg.val_dataloader):
             for pipeline in pipelines(loader.dataset):
                 assert ratios(pipeline) == ([] if large else [ratio])
 
 
-@pytest.mark.parametrize('recipe', RECIPES)
-def test_student_and_baseline_are_one_network(recipe: str):
-    folder = CONFIGS / 'retinanet' / recipe
+@every_recipe
+def test_student_and_baseline_are_one_network(recipe: Path):
     student, baseline, assistant = (
-        Config.fromfile(folder / f'{stage}.py').model
+        Config.fromfile(recipe / f'{stage}.py').model
         for stage in ('student', 'baseline', 'assistant')
     )
     assert student.student == baseline
     assert assistant.student.detector == baseline
     assert student.teacher.cfg.detector == baseline
+
+
+# The others are built, and train a step, in test_configs_train.py.
+@pytest.mark.parametrize('recipe', SLIM, ids=lambda recipe: recipe.name)
+def test_every_stage_of_a_slim_recipe_builds(recipe: Path):
+    for file in recipe.glob('*.py'):
+        model = MODELS.build(Config.fromfile(file).model)
+        distilled = file.stem in ('assistant', 'student', 'one_stage')
+        assert isinstance(model, AFPDistiller) == distilled
+        assert isinstance(model, AFPDetector) == (file.stem == 'assistant')
 
 
 @pytest.mark.parametrize('data', ['glyphs', 'bccd'])
@@ -61,3 +68,8 @@ def test_one_variable_turns_pretrained_weights_on(
     cfg = Config.fromfile(file).model
     assert cfg.backbone.init_cfg.checkpoint == f'torchvision://resnet{depth}'
     assert MODELS.build(cfg).backbone.conv1.out_channels == 64
+
+
+@every_recipe
+def test_the_family_names_every_recipe(recipe: Path):
+    assert f']({recipe.name}' in (recipe.parent / 'README.md').read_text()

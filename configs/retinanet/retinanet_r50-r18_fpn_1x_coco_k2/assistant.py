@@ -1,5 +1,5 @@
 # Stage 1, teacher -> assistant, both on the large image: compress the model.
-_base_ = ['./baseline.py', '../../_base_/distillation.py']
+_base_ = './baseline.py'
 teacher_checkpoint = (
     '{{$TEACHER_CHECKPOINT:work_dirs/retinanet_r50-r18_fpn_1x_coco_k2/teacher/epoch_12.pth}}'
 )
@@ -8,27 +8,19 @@ model = dict(
     type='AFPDistiller',
     ratio=2,
     view='hr',
-    student=dict(type='AFPDetector', ratio=2, detector={{_base_.model}}),
-    teacher=dict(
-        cfg='mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',
-        checkpoint=teacher_checkpoint,
-    ),
-    terms={{_base_.assistant_terms}},
+    student=dict(type='AFPDetector', ratio=2, detector=_base_.model),
+    teacher=dict(cfg='{{ fileDirname }}/teacher.py', checkpoint=teacher_checkpoint),
+    terms=dict(pkd=dict(student='neck', teacher='neck', loss=dict(type='PearsonLoss'), weight=2.0)),
 )
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(1333, 800), keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
+    *_base_.train_pipeline[:-2],
     dict(type='LowResolution', ratio=2, views=['hr']),
-    dict(type='PackDetInputs'),
+    _base_.train_pipeline[-1],
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(1333, 800), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True),
+    *_base_.test_pipeline[:-2],
     dict(type='LowResolution', ratio=2, views=['hr']),
-    dict(type='PackDetInputs'),
+    _base_.test_pipeline[-1],
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

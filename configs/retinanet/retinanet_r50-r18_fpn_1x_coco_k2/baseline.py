@@ -1,12 +1,18 @@
 # The student alone: the small network on the small image, undistilled.
-_base_ = [
-    '../../_base_/models/retinanet_r18_fpn.py',
-    '../../_base_/datasets/coco_detection.py',
-    '../../_base_/schedules/schedule_1x.py',
-    '../../_base_/default_runtime.py',
-]
+_base_ = '../retinanet_r18_fpn_1x_coco.py'
+model = dict(
+    backbone=dict(
+        # Nothing is frozen: small images look different, and ISRD trains the stem.
+        frozen_stages=-1,
+    ),
+    bbox_head=dict(
+        # Objects are 2 times as small, and so are their anchors.
+        anchor_generator=dict(octave_base_scale=2),
+    ),
+)
+# The large image is what the transforms before LowResolution yield.
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=None),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='Resize', scale=(1333, 800), keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),
@@ -14,11 +20,14 @@ train_pipeline = [
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=None),
     dict(type='Resize', scale=(1333, 800), keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='LowResolution', ratio=2, views=['lr']),
-    dict(type='PackDetInputs'),
+    dict(
+        type='PackDetInputs',
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+    ),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -1,5 +1,5 @@
 # Stage 2, assistant on the large image -> student on the small one: compress the input.
-_base_ = ['./baseline.py', '../../_base_/distillation.py']
+_base_ = './baseline.py'
 assistant_checkpoint = (
     '{{$ASSISTANT_CHECKPOINT:work_dirs/retinanet_r50-r18_fpn_1x_coco_k2/assistant/epoch_12.pth}}'
 )
@@ -8,19 +8,24 @@ model = dict(
     _delete_=True,
     type='AFPDistiller',
     ratio=2,
-    student={{_base_.model}},
+    student=_base_.model,
     teacher=dict(
-        cfg=dict(type='AFPDetector', ratio=2, detector={{_base_.model}}),
+        cfg=dict(type='AFPDetector', ratio=2, detector=_base_.model),
         checkpoint=assistant_checkpoint,
     ),
-    terms={{_base_.student_terms}},
-    isrd={{_base_.isrd}},
+    terms=dict(
+        pkd=dict(student='neck', teacher='neck.afp', loss=dict(type='PearsonLoss'), weight=2.0),
+        cls=dict(
+            student='bbox_head', teacher='bbox_head', loss=dict(type='DenseHeadClsLoss'), weight=1.0
+        ),
+        box=dict(
+            student='bbox_head', teacher='bbox_head', loss=dict(type='DenseHeadBoxLoss'), weight=1.0
+        ),
+    ),
+    isrd=dict(weight=0.5),
 )
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(1333, 800), keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
+    *_base_.train_pipeline[:-2],
     dict(type='LowResolution', ratio=2),
     dict(type='PackPairedDetInputs'),
 ]

@@ -1,7 +1,2 @@
-# The large network on the large image, as MMDetection trains it.
-_base_ = [
-    'mmdet::_base_/models/retinanet_r50_fpn.py',
-    '../../_base_/datasets/coco_detection.py',
-    '../../_base_/schedules/schedule_1x.py',
-    '../../_base_/default_runtime.py',
-]
+# The large network on the large image.
+_base_ = '../retinanet_r50_fpn_1x_coco.py'

@@ -1,8 +1,2 @@
-# The large network on the large image, as MMDetection trains it.
-_base_ = [
-    'mmdet::_base_/models/retinanet_r50_fpn.py',
-    '../../_base_/datasets/voc0712.py',
-    '../../_base_/schedules/schedule_voc_1x.py',
-    '../../_base_/default_runtime.py',
-]
-model = dict(bbox_head=dict(num_classes=20))
+# The large network on the large image.
+_base_ = '../retinanet_r50_fpn_1x_voc0712.py'

@@ -1,5 +1,5 @@
 # Stage 2, assistant on the large image -> student on the small one: compress the input.
-_base_ = ['./baseline.py', '../../_base_/distillation.py']
+_base_ = './baseline.py'
 assistant_checkpoint = (
     '{{$ASSISTANT_CHECKPOINT:work_dirs/retinanet_r50-r18_fpn_1x_voc0712_k4/assistant/epoch_4.pth}}'
 )
@@ -8,19 +8,24 @@ model = dict(
     _delete_=True,
     type='AFPDistiller',
     ratio=4,
-    student={{_base_.model}},
+    student=_base_.model,
     teacher=dict(
-        cfg=dict(type='AFPDetector', ratio=4, detector={{_base_.model}}),
+        cfg=dict(type='AFPDetector', ratio=4, detector=_base_.model),
         checkpoint=assistant_checkpoint,
     ),
-    terms={{_base_.student_terms}},
-    isrd={{_base_.isrd}},
+    terms=dict(
+        pkd=dict(student='neck', teacher='neck.afp', loss=dict(type='PearsonLoss'), weight=2.0),
+        cls=dict(
+            student='bbox_head', teacher='bbox_head', loss=dict(type='DenseHeadClsLoss'), weight=1.0
+        ),
+        box=dict(
+            student='bbox_head', teacher='bbox_head', loss=dict(type='DenseHeadBoxLoss'), weight=1.0
+        ),
+    ),
+    isrd=dict(weight=0.5),
 )
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(1000, 600), keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
+    *_base_.train_pipeline[:-2],
     dict(type='LowResolution', ratio=4),
     dict(type='PackPairedDetInputs'),
 ]
@@ -28,16 +33,9 @@ train_dataloader = dict(
     dataset=dict(
         dataset=dict(
             datasets=[
-                dict(
-                    type='VOCDataset',
-                    data_root={{_base_.data_root}},
-                    ann_file=f'VOC{year}/ImageSets/Main/trainval.txt',
-                    data_prefix=dict(sub_data_root=f'VOC{year}/'),
-                    filter_cfg=dict(filter_empty_gt=True, min_size=32, bbox_min_size=32),
-                    pipeline=train_pipeline,
-                )
-                for year in (2007, 2012)
+                dict(one, pipeline=train_pipeline)
+                for one in _base_.train_dataloader.dataset.dataset.datasets
             ],
-        )
-    )
+        ),
+    ),
 )

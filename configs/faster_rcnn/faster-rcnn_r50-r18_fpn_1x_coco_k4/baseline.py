@@ -1,0 +1,34 @@
+# The student alone: the small network on the small image, undistilled.
+_base_ = '../faster-rcnn_r18_fpn_1x_coco.py'
+model = dict(
+    backbone=dict(
+        # Nothing is frozen: small images look different, and ISRD trains the stem.
+        frozen_stages=-1,
+    ),
+    rpn_head=dict(
+        # Objects are 4 times as small, and so are their anchors.
+        anchor_generator=dict(scales=[2]),
+    ),
+)
+# The large image is what the transforms before LowResolution yield.
+train_pipeline = [
+    dict(type='LoadImageFromFile', backend_args=None),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='Resize', scale=(1333, 800), keep_ratio=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='LowResolution', ratio=4, views=['lr']),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile', backend_args=None),
+    dict(type='Resize', scale=(1333, 800), keep_ratio=True),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='LowResolution', ratio=4, views=['lr']),
+    dict(
+        type='PackDetInputs',
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+    ),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

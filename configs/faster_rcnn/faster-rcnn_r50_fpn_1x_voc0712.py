@@ -1,0 +1,9 @@
+_base_ = [
+    'mmdet::_base_/models/faster-rcnn_r50_fpn.py',
+    '../_base_/datasets/voc0712.py',
+    '../_base_/schedules/schedule_voc_1x.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    roi_head=dict(bbox_head=dict(num_classes=20)),
+)

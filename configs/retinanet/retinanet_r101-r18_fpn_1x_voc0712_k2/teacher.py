@@ -1,0 +1,2 @@
+# The large network on the large image.
+_base_ = '../retinanet_r101_fpn_1x_voc0712.py'

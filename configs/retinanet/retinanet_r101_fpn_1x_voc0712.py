@@ -1,0 +1,12 @@
+_base_ = [
+    'mmdet::_base_/models/retinanet_r50_fpn.py',
+    '../_base_/datasets/voc0712.py',
+    '../_base_/schedules/schedule_voc_1x.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    backbone=dict(
+        depth=101, init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet101')
+    ),
+    bbox_head=dict(num_classes=20),
+)
