@@ -2,10 +2,13 @@
 
 In one run, from medians of interleaved repetitions on real batches: (a) the training step of the
 student alone on its view; (b) the teacher's forward pass up to the places that the terms read,
-by plain calls of its modules; (c) the distiller's training step. 1 is the least c/(a+b) could be.
-Also the time to load an item with both views over that to load its large image alone. No
-checkpoint is needed; the heads are initialised as for training, since what a teacher is confident
-of decides how many boxes are compared.
+by plain calls of its modules, its RoI head on the RoIs that the student has sampled; (c) the
+distiller's training step. 1 is the least c/(a+b) could be.
+Also the time to load an item with both views over that to load its large image alone.
+
+What a teacher is confident of decides how many boxes are compared. So the heads are initialised as
+for training, where a dense head with sigmoid scores finds nothing and an RPN everything; or, with
+--trained, the teacher and the student are those of the checkpoints that the config names.
 """
 
 import argparse
@@ -33,7 +36,10 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, autocast
 
 import pd_mmdet
+from pd_mmdet.checkpoint import load_data
 from pd_mmdet.config import load_config
+from pd_mmdet.distillers.roi_head_taps import ROI_TAP, DetTaps, judge
+from pd_mmdet.distillers.teacher import student_part
 
 RECIPE = Path(__file__).parents[1] / 'configs/retinanet/retinanet_r34-r18_glyphs_k2/student.py'
 WARM_UP = 3
@@ -47,6 +53,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--steps', type=int, default=30, help='repetitions of each (default: 30)')
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument('--trained', action='store_true', help="the config's checkpoints")
     parser.add_argument('--out', type=Path, help='also write the numbers to this JSON file')
     return parser.parse_args()
 
@@ -82,17 +89,51 @@ def optimiser(model: BaseModel, cfg: Config, amp: bool) -> OptimWrapper:
     return wrapper
 
 
-def forward_of_teacher(distiller: BaseModel) -> Callable[[torch.Tensor], object]:
-    """The teacher's own calls up to the last place that a term reads."""
+def forward_of_teacher(distiller: BaseModel) -> Callable[[torch.Tensor, list], object]:
+    """The teacher's own calls up to the last place that a term reads; its RoIs are given."""
     paths = [term.teacher.path for name, term in distiller.distill.items() if name != 'isrd']
+    read = {path.split('.')[0] for path in paths}
     model = distiller.teacher.model
-    if any(path.startswith('bbox_head') for path in paths):
-        return lambda images: model.bbox_head(model.extract_feat(images))
-    if any(path.startswith('neck.afp') for path in paths):
-        return model.extract_feat
-    if any(path.startswith('neck') for path in paths):
-        return lambda images: model.neck(model.backbone(images))
-    return model.backbone
+
+    def heads(images: torch.Tensor, rois: list) -> None:
+        feats = model.extract_feat(images)
+        for name in {'bbox_head', 'rpn_head'} & read:
+            getattr(model, name)(feats)
+        if 'roi_head' in read:
+            judge(model.roi_head, feats, rois)
+
+    if not read <= {'backbone', 'neck'}:
+        return heads
+    if 'neck.afp' in paths:
+        return lambda images, rois: model.extract_feat(images)
+    if 'neck' in read:
+        return lambda images, rois: model.neck(model.backbone(images))
+    return lambda images, rois: model.backbone(images)
+
+
+@torch.no_grad()
+def rois_of_teacher(distiller: BaseModel, batch: dict) -> list[tuple[int, torch.Tensor]]:
+    """What the teacher's RoI head judges in a training step: stages and their RoIs."""
+    model = distiller.teacher.model
+    if getattr(model, 'roi_head', None) is None:
+        return []
+    with DetTaps(model, [ROI_TAP]) as taps:
+        distiller(**distiller.data_preprocessor(batch, True), mode='loss')
+    return [(judged.stage, judged.rois) for judged in taps.outputs.get(ROI_TAP, [])]
+
+
+def set_weights(student: BaseModel, distiller: BaseModel, load_from: str | None) -> None:
+    """Those of checkpoints, or else initialise the heads as for training."""
+    if load_from:
+        weights = student_part(load_data(load_from))
+        student.load_state_dict(weights)
+        distiller.load_state_dict(weights, strict=False)
+        distiller.teacher.load()
+        return
+    for model in (student, distiller, distiller.teacher.model):
+        for name in ('bbox_head', 'rpn_head', 'roi_head'):
+            if getattr(model, name, None) is not None:
+                getattr(model, name).init_weights()
 
 
 def of_view(batch: dict, view: str) -> dict:
@@ -107,8 +148,7 @@ def time_steps(cfg: Config, batches: list[dict], args: argparse.Namespace) -> di
     student = MODELS.build(deepcopy(cfg.model.student)).to(args.device).train()
     distiller = MODELS.build(deepcopy(cfg.model)).to(args.device).train()
     teacher, forward = distiller.teacher, forward_of_teacher(distiller)
-    for model in (student, distiller, teacher.model):
-        model.bbox_head.init_weights()
+    set_weights(student, distiller, cfg.load_from if args.trained else None)
     teacher.model.to(args.device)  # its preprocessor, too, must know
     wrappers = {model: optimiser(model, cfg, args.amp) for model in (student, distiller)}
 
@@ -116,18 +156,21 @@ def time_steps(cfg: Config, batches: list[dict], args: argparse.Namespace) -> di
         model.train_step(batch, wrappers[model])
 
     @torch.no_grad()
-    def infer(images: torch.Tensor) -> None:
+    def infer(images: torch.Tensor, rois: list) -> None:
         with autocast(args.device, enabled=args.amp):
-            forward(images)
+            forward(images, rois)
 
     def batch(number: int) -> dict:
         return batches[number % len(batches)]
 
     prepare = teacher.model.data_preprocessor
-    images = [prepare(of_view(batch, teacher.view), True)['inputs'] for batch in batches]
+    given = [
+        (prepare(of_view(batch, teacher.view), True)['inputs'], rois_of_teacher(distiller, batch))
+        for batch in batches
+    ]
     calls = dict(
         a=lambda number: step(student, of_view(batch(number), distiller.view)),
-        b=lambda number: infer(images[number % len(images)]),
+        b=lambda number: infer(*given[number % len(given)]),
         c=lambda number: step(distiller, batch(number)),
     )
     return medians(calls, args.steps, args.device)

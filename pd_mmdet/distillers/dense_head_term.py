@@ -58,7 +58,8 @@ class DenseHeadTerm(nn.Module):
         ]
         if not hasattr(self.loss, 'check_head'):
             raise TypeError(
-                f'{type(self.loss).__name__} compares feature maps, but tap {student!r} is a head'
+                f'{type(self.loss).__name__} does not compare dense heads, '
+                f'but tap {student!r} is one'
             )
         for head in heads:
             self.loss.check_head(head)

@@ -236,6 +236,7 @@ class Distiller:
 
         Raises:
             ValueError: If there are terms, but the batch carries one view.
+            RuntimeError: If a tapped output has no gradient, as under activation checkpointing.
         """
         if not isinstance(batch_inputs, dict):
             if len(self.distill):
@@ -246,6 +247,7 @@ class Distiller:
             return super().loss(batch_inputs, batch_data_samples)
         with self.taps(self, self._student_paths(), 'student') as tapped:
             losses = super().loss(batch_inputs['student'], batch_data_samples['student'])
+        _check_gradients(tapped.outputs)
         return losses | self._distill_losses(tapped.outputs, batch_inputs, batch_data_samples)
 
     def _terms(self) -> dict[str, nn.Module]:
@@ -290,3 +292,14 @@ class Distiller:
         if self.teacher is not None:
             self.teacher.model._apply(fn, *args, **kwargs)
         return super()._apply(fn, *args, **kwargs)
+
+
+def _check_gradients(outputs: dict[str, Any]) -> None:
+    """Notice what the trial at build time could not see: terms that would teach nothing."""
+    for path, output in outputs.items():
+        leaves = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+        if torch.is_grad_enabled() and leaves and not any(leaf.requires_grad for leaf in leaves):
+            raise RuntimeError(
+                f'tap {path!r} of the student has no gradient in training: is it inside of what '
+                'activation_checkpointing names? Use with_cp=True of the backbone instead'
+            )

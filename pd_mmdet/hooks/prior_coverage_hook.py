@@ -12,16 +12,26 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from ..afp.coverage import positive_iou, prior_coverage, suggest_priors
+from ..afp import AFPDetector
+from ..afp.coverage import (
+    assigns_points,
+    positive_iou,
+    prior_coverage,
+    priors_of,
+    sufficient_iou,
+    suggest_priors,
+)
 from .samples import evenly_spaced
 
 
 class Side(NamedTuple):
-    """A dense head and the view that it reads; None where there is one view only."""
+    """A dense head, the view that it reads (None where there is one only), and ``pixels``: of the
+    view, for one in which the head measures."""
 
     name: str
     view: str | None
     head: nn.Module | None
+    pixels: float
 
     def __str__(self) -> str:
         return f'{self.view or "the image"} ({self.name})'
@@ -31,8 +41,10 @@ class Side(NamedTuple):
 class PriorCoverageHook(Hook):
     """Before training, say which share of the training boxes the priors suit, for every view.
 
-    A box that no prior overlaps by the assigner's positive IoU is hardly learnt; stock anchors
-    made for large images fit small ones badly.
+    A box that no prior overlaps by the assigner's positive IoU (for points: a box that gets none)
+    is hardly learnt; stock priors made for large images fit small ones badly. What is measured for
+    which head, :mod:`pd_mmdet.afp.coverage` says; a first stage's own assigner may ask for more
+    than the IoU of 0.5 by which the share is judged, then both are said.
 
     Args:
         num_images: How many images of the training set are read at most, evenly spaced.
@@ -52,12 +64,11 @@ class PriorCoverageHook(Hook):
         """
         sides = []
         for side in _sides(runner.model):
-            if hasattr(getattr(side.head, 'prior_generator', None), 'base_anchors'):
+            reason = _why_not(side.head)
+            if reason is None:
                 sides.append(side)
             else:
-                runner.logger.info(
-                    f'prior coverage on {side}: not measured, there is no bbox_head with anchors'
-                )
+                runner.logger.info(f'prior coverage on {side}: not measured, {reason}')
         if not sides:
             return
         loader = runner.train_dataloader
@@ -65,8 +76,10 @@ class PriorCoverageHook(Hook):
         collate = partial(_boxes, views)
         images = list(evenly_spaced(loader.dataset, self.num_images, collate, loader.num_workers))
         for side in sides:
-            boxes, shapes = zip(*(image[side.name] for image in images))
-            self._report(runner.logger, side, list(map(torch.from_numpy, boxes)), shapes)
+            arrays, sizes = zip(*(image[side.name] for image in images))
+            boxes = [torch.from_numpy(array) / side.pixels for array in arrays]
+            shapes = [tuple(length / side.pixels for length in size) for size in sizes]
+            self._report(runner.logger, side, boxes, shapes)
 
     def _report(
         self, logger: logging.Logger, side: Side, boxes: list[Tensor], shapes: list[tuple]
@@ -76,31 +89,54 @@ class PriorCoverageHook(Hook):
             logger.warning(f'prior coverage on {side}: no boxes on {len(boxes)} training images')
             return
         coverage = prior_coverage(side.head, boxes, shapes)
-        message = (
-            f'prior coverage on {side}: {100 * coverage:.0f} % of {number} boxes reach IoU '
-            f'{positive_iou(side.head):g}'
-        )
+        message = f'prior coverage on {side}: {100 * coverage:.0f} % of {number} boxes '
+        asked, judged = positive_iou(side.head), sufficient_iou(side.head)
+        if judged is not None:
+            message += f'reach IoU {judged:g}'
+        elif assigns_points(side.head):
+            message += 'are assigned a point'
+        else:
+            message += 'contain a point'
+        if asked != judged:
+            share = prior_coverage(side.head, boxes, shapes, asked)
+            message += f", {100 * share:.0f} % the assigner's {asked:g}"
         if coverage >= self.threshold:
             logger.info(message)
             return
         better = suggest_priors(side.head, boxes, shapes, self.threshold)
         logger.warning(
-            f'{message}, fewer than {100 * self.threshold:.0f} %: the others are hardly learnt. '
+            f'{message}; fewer than {100 * self.threshold:.0f} %: the others are hardly learnt. '
             f'What would suit better: {better}'
         )
+
+
+def _why_not(head: nn.Module | None) -> str | None:
+    """The reason for which there is nothing to measure, if so."""
+    if head is None:
+        return 'there is no dense head'
+    if priors_of(head) is None:
+        return f'a {type(head).__name__} has neither anchors nor points'
+    return None
 
 
 def _sides(model: nn.Module) -> list[Side]:
     if is_model_wrapper(model):
         model = model.module
-    head = getattr(model, 'bbox_head', None)
     if not hasattr(model, 'teacher'):
-        return [Side('detector', None, head)]
-    sides = [Side('student', model.view, head)]
+        return [_side('detector', None, model)]
+    sides = [_side('student', model.view, model)]
     if model.teacher is not None:
-        teacher_head = getattr(model.teacher.model, 'bbox_head', None)
-        sides.append(Side('teacher', model.teacher.view, teacher_head))
+        sides.append(_side('teacher', model.teacher.view, model.teacher.model))
     return sides
+
+
+def _side(name: str, view: str | None, model: nn.Module) -> Side:
+    heads = (getattr(model, head, None) for head in ('bbox_head', 'rpn_head', 'mask_head'))
+    head = next((head for head in heads if isinstance(head, nn.Module)), None)
+    # The heads of an assistant measure in the student's pixels.
+    return Side(
+        name, view, head, float(model.neck.afp.ratio) if isinstance(model, AFPDetector) else 1.0
+    )
 
 
 def _boxes(views: dict[str, str | None], items: list[dict]) -> dict[str, tuple]:

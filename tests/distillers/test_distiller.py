@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmdet.models import RetinaNet
 from mmengine.model import ExponentialMovingAverage
+from mmengine.runner.activation_checkpointing import turn_on_activation_checkpointing
 from tiny import BOX, CLS, PKD, batch, build, distiller, forward, retinanet, save, train
 
 TERMS = dict(pkd=PKD, cls=CLS, box=BOX)
@@ -295,3 +296,10 @@ def test_loss_in_autocast_keeps_the_terms_finite(teacher):
     with torch.autocast('cpu', dtype=torch.bfloat16):
         losses = forward(model, batch())
     assert all(losses[f'distill_{name}_loss'].isfinite() for name in (*TERMS, 'isrd'))
+
+
+def test_activation_checkpointing_of_a_tapped_module(teacher):
+    model = build(distiller(isrd=dict(weight=1.0)))
+    turn_on_activation_checkpointing(model, ['backbone'])
+    with pytest.raises(RuntimeError, match="tap 'backbone.relu' of the student has no gradient"):
+        forward(model.train(), batch())

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from mmdet.registry import MODELS
 from mmdet.structures.bbox import HorizontalBoxes
+from mmdet.structures.mask import BitmapMasks
 from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
@@ -78,9 +79,16 @@ def save(cfg: dict, path: Path, seed: int = 1) -> str:
 
 
 def batch(
-    ratio: int | str = 2, views: tuple[str, ...] = ('hr', 'lr'), seed: int = 0, classes: int = 3
+    ratio: int | str = 2,
+    views: tuple[str, ...] = ('hr', 'lr'),
+    seed: int = 0,
+    classes: int = 3,
+    masks: bool = False,
 ) -> dict:
-    """Two images of noise and boxes, as a dataloader hands them over; one of them is smaller."""
+    """Two images of noise and boxes, as a dataloader hands them over; one of them is smaller.
+
+    With ``masks`` each box is its instance's mask, too, and its class is that of its pixels.
+    """
     random = np.random.default_rng(seed)
     items = []
     for index, (height, width) in enumerate([(64, 128), (56, 96)]):
@@ -96,8 +104,20 @@ def batch(
             gt_bboxes_labels=random.integers(0, classes, 3),
             gt_ignore_flags=np.zeros(3, dtype=bool),
         )
+        if masks:
+            results |= _masks(boxes.round().astype(int), results)
         items.append(PackPairedDetInputs()(LowResolution(ratio, views)(results)))
     return pseudo_collate(items)
+
+
+def _masks(boxes: np.ndarray, results: dict) -> dict:
+    shape = results['img_shape']
+    maps = np.zeros((len(boxes), *shape), dtype=np.uint8)
+    semantic = np.zeros(shape, dtype=np.uint8)
+    for one, (left, top, right, bottom), label in zip(maps, boxes, results['gt_bboxes_labels']):
+        one[top:bottom, left:right] = 1
+        semantic[one > 0] = label
+    return dict(gt_masks=BitmapMasks(maps, *shape), gt_seg_map=semantic)
 
 
 def train(model: nn.Module, batches: list[dict]) -> list[dict[str, Tensor]]:

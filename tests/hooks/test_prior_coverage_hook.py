@@ -1,12 +1,15 @@
 import json
 import random
 from copy import deepcopy
+from pathlib import Path
 
+import mmdet
 import numpy as np
 import pytest
 import torch
 from mmdet.registry import HOOKS
 from mmdet.structures.bbox import bbox_overlaps
+from mmengine.config import Config
 from mmengine.runner import Runner
 
 HOOK = dict(type='PriorCoverageHook')
@@ -19,11 +22,11 @@ def boxes_in(glyphs) -> list[list[float]]:
     return [[x, y, x + w, y + h] for x, y, w, h in boxes]
 
 
-def reached(head: torch.nn.Module, boxes: list[list[float]], side: int) -> int:
-    """How many boxes have a prior of IoU 0.5 on a square image, by looking at all priors."""
+def reached(head: torch.nn.Module, boxes: list[list[float]], side: int, iou: float = 0.5) -> int:
+    """How many boxes have a prior of this IoU on a square image, by looking at all priors."""
     grids = [(-(-side // h), -(-side // w)) for w, h in head.prior_generator.strides]
     priors = torch.cat(head.prior_generator.grid_priors(grids, device='cpu'))
-    return int((bbox_overlaps(torch.tensor(boxes), priors).amax(1) >= 0.5).sum())
+    return int((bbox_overlaps(torch.tensor(boxes), priors).amax(1) >= iou).sum())
 
 
 def line_of(log: str, words: str) -> str:
@@ -100,14 +103,71 @@ def test_images_without_boxes(detector, glyphs, make_runner, pipeline, log_of, t
     assert 'no boxes on 8 training images' in log_of(runner)
 
 
-def test_heads_without_anchors_are_left_out(detector, make_runner, pipeline, log_of):
+def two_stage(detector: dict, scale: int) -> dict:
+    """The detector's backbone and neck under an RPN whose assigner asks for IoU 0.7."""
+    stock = Path(mmdet.__file__).parent / '.mim' / 'configs' / '_base_' / 'models'
+    cfg = Config.fromfile(stock / 'faster-rcnn_r50_fpn.py').model
+    cfg.update(backbone=detector['backbone'], neck=detector['neck'])
+    strides = detector['bbox_head']['anchor_generator']['strides']
+    channels = detector['neck']['out_channels']
+    cfg.rpn_head.update(in_channels=channels, feat_channels=channels)
+    cfg.rpn_head.anchor_generator.update(strides=strides, scales=[scale])
+    cfg.roi_head.bbox_head.update(in_channels=channels, fc_out_channels=8, num_classes=10)
+    cfg.roi_head.bbox_roi_extractor.update(out_channels=channels, featmap_strides=strides)
+    return cfg
+
+
+def test_a_first_stage_is_judged_by_its_proposals(detector, glyphs, make_runner, log_of):
+    cfg = two_stage(detector, scale=3)
+    assistant = dict(type='AFPDetector', detector=cfg, ratio=2)
+    runner = make_runner(
+        'run', dict(type='AFPDistiller', student=cfg, ratio=2, teacher=dict(cfg=assistant)), []
+    )
+    run_hook(runner)
+    small = [[side / 2 for side in box] for box in boxes_in(glyphs)]
+    head = runner.model.rpn_head
+    shares = [100 * reached(head, small, 48, iou) / len(small) for iou in (0.5, 0.7)]
+    assert shares[0] > shares[1] > 0
+    for side in ('lr (student)', 'hr (teacher)'):
+        line = line_of(log_of(runner), f'prior coverage on {side}')
+        assert f'{shares[0]:.0f} % of {len(small)} boxes reach IoU 0.5, {shares[1]:.0f} %' in line
+        assert "the assigner's 0.7" in line
+    coarse = make_runner('coarse', two_stage(detector, scale=8), [], val=[])
+    coarse.model.teacher, coarse.model.view = None, 'lr'  # reads one view of the two
+    run_hook(coarse)
+    assert 'What would suit better: scales=[' in line_of(log_of(coarse), 'prior coverage')
+
+
+def point_detector(detector: dict, **head: object) -> dict:
     point = deepcopy(detector)
     point.update(type='FCOS', train_cfg=None)
-    point.bbox_head = dict(type='FCOSHead', num_classes=10, in_channels=64, strides=[4, 8, 16])
-    # Nothing is read: there is no pipeline that could.
-    runner = make_runner('run', point, [], train=[dict(type='PackDetInputs')], val=[])
+    point.bbox_head = dict(dict(num_classes=10, in_channels=64, feat_channels=32), **head)
+    return point
+
+
+@pytest.mark.parametrize(
+    'head, words',
+    [('FCOSHead', 'are assigned a point'), ('AutoAssignHead', 'contain a point')],
+)
+def test_points(detector, glyphs, make_runner, pipeline, log_of, head, words):
+    ranges = ((-1, 1e8), (1e8, 2e8), (2e8, 3e8))
+    options = dict(type=head, strides=[4, 8, 16], regress_ranges=ranges)
+    runner = make_runner('run', point_detector(detector, **options), [], train=pipeline(), val=[])
     run_hook(runner)
-    assert 'on the image (detector): not measured' in log_of(runner)
+    number = len(boxes_in(glyphs))  # of 12 pixels at least
+    assert f'(detector): 100 % of {number} boxes {words}' in log_of(runner)
+
+
+def test_heads_without_priors_are_left_out(detector, make_runner, log_of):
+    solo = point_detector(detector, type='SOLOHead')
+    solo = dict(solo, type='SOLO', mask_head=solo.pop('bbox_head'))
+    centre = point_detector(detector, type='CenterNetHead')
+    for name, cfg, type in (('solo', solo, 'SOLOHead'), ('centre', centre, 'CenterNetHead')):
+        # Nothing is read: there is no pipeline that could.
+        runner = make_runner(name, cfg, [], train=[dict(type='PackDetInputs')], val=[])
+        run_hook(runner)
+        told = f'not measured, a {type} has neither anchors nor points'
+        assert f'on the image (detector): {told}' in log_of(runner)
 
 
 def test_training_does_not_notice(distiller, make_runner, pipeline):
