@@ -6,15 +6,14 @@ model = dict(
         anchor_generator=dict(scales=[2, 3]),
     ),
 )
-# The large image is what the transforms before LowResolution yield.
+# The large image is what the transforms before LowResolution yield. For testing, annotations that
+# are loaded after all of them stay in the pixels of the file.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='Resize', scale=(320, 240), keep_ratio=True),
     dict(
-        type='RandomFlip',
-        prob=[0.25, 0.25, 0.25],
-        direction=['horizontal', 'vertical', 'diagonal'],
+        type='RandomFlip', prob=[0.25, 0.25, 0.25], direction=['horizontal', 'vertical', 'diagonal']
     ),
     dict(type='LowResolution', ratio=2, views=['lr']),
     dict(type='PackDetInputs'),
@@ -22,8 +21,8 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(320, 240), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True),
     dict(type='LowResolution', ratio=2, views=['lr']),
+    dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'instances'),

@@ -16,16 +16,10 @@ model = dict(
     terms=dict(
         pkd=dict(student='neck', teacher='neck.afp', loss=dict(type='PearsonLoss'), weight=2.0),
         rpn_cls=dict(
-            student='rpn_head',
-            teacher='rpn_head',
-            loss=dict(type='DenseHeadClsLoss'),
-            weight=1.0,
+            student='rpn_head', teacher='rpn_head', loss=dict(type='DenseHeadClsLoss'), weight=1.0
         ),
         rpn_box=dict(
-            student='rpn_head',
-            teacher='rpn_head',
-            loss=dict(type='DenseHeadBoxLoss'),
-            weight=1.0,
+            student='rpn_head', teacher='rpn_head', loss=dict(type='DenseHeadBoxLoss'), weight=1.0
         ),
         roi_cls=dict(
             student='roi_head.bbox_head',

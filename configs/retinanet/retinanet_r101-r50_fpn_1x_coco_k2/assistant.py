@@ -18,9 +18,9 @@ train_pipeline = [
     _base_.train_pipeline[-1],
 ]
 test_pipeline = [
-    *_base_.test_pipeline[:-2],
+    *_base_.test_pipeline[:-3],
     dict(type='LowResolution', ratio=2, views=['hr']),
-    _base_.test_pipeline[-1],
+    *_base_.test_pipeline[-2:],
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

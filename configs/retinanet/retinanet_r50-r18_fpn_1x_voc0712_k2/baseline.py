@@ -10,7 +10,8 @@ model = dict(
         anchor_generator=dict(octave_base_scale=2),
     ),
 )
-# The large image is what the transforms before LowResolution yield.
+# The large image is what the transforms before LowResolution yield. For testing, annotations that
+# are loaded after all of them stay in the pixels of the file.
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),
     dict(type='LoadAnnotations', with_bbox=True),
@@ -22,8 +23,8 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),
     dict(type='Resize', scale=(1000, 600), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True),
     dict(type='LowResolution', ratio=2, views=['lr']),
+    dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),

@@ -1,0 +1,178 @@
+"""Making a recipe of two plain configs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from ..distillers.teacher import Teacher
+from ..ratio import parse_ratio
+from . import files
+from .files import Source
+from .given import check_same_classes, read
+from .terms import REFUSALS, SAME_NETWORK, TWO_NETWORKS, Choice, choose, isrd_options, why_not
+from .write import config_text
+
+COMMENTS = dict(
+    teacher='The large network on the large image.',
+    ceiling='What the small network reaches on the large image.',
+    baseline='The student alone: the small network on the small image, undistilled.',
+    assistant='Stage 1, teacher -> assistant, both on the large image: compress the model.',
+    student='Stage 2, assistant on the large image -> student on the small one: compress '
+    'the input.',
+    one_stage='Teacher on the large image -> student on the small one at once, to compare with. '
+    "The teacher's levels meet those of the student that have the same cells; the heads differ in "
+    'their priors.',
+    deploy='The student as it is deployed: a plain detector of files that are really small.',
+)
+
+
+@dataclass
+class Recipe:
+    """A folder of configs that was written.
+
+    Args:
+        folder: Where.
+        files: Names of its files.
+        left_out: What these detectors cannot have of a recipe → the reason.
+    """
+
+    folder: Path
+    files: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def write(self, stage: str, variables: dict[str, Any]) -> None:
+        """Write the config of a stage."""
+        file = f'{stage}.py'
+        (self.folder / file).write_text(config_text(COMMENTS[stage], variables))
+        self.files.append(file)
+
+    def model(self, stage: str) -> dict:
+        """The model that a written config describes."""
+        return Config.fromfile(self.folder / f'{stage}.py').model
+
+    def note(self, stage: str, choice: Choice) -> Choice:
+        """Remember what a stage cannot compare."""
+        for name, reason in choice.reasons.items():
+            self.left_out[f'{name} of {stage}.py'] = reason
+        return choice
+
+
+def make_recipe(
+    student: str,
+    teacher: str,
+    ratio: int | float | str | Fraction,
+    out: Path,
+    teacher_checkpoint: str | None = None,
+) -> Recipe:
+    """Write a recipe of two plain configs, and build every model in it.
+
+    Args:
+        student: Config of the student on the large image, a file or ``mmdet::…``.
+        teacher: Config of the teacher, likewise.
+        ratio: Side of the large image over the small one, see :func:`parse_ratio`.
+        out: The recipe's folder: not there yet, or empty.
+        teacher_checkpoint: Weights of the teacher (file or URL), where there are some.
+
+    Raises:
+        FileExistsError: ``out`` is there and not empty.
+        FileNotFoundError: A config or the checkpoint is not there.
+        ValueError: No recipe can be made of the two; the message says why. ``out`` is as before.
+    """
+    init_default_scope('mmdet')
+    exact = parse_ratio(ratio)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f'{out} is there and not empty: nothing was written')
+    if teacher_checkpoint and '://' not in teacher_checkpoint:
+        if not Path(teacher_checkpoint).is_file():
+            raise FileNotFoundError(f'no checkpoint at {Path(teacher_checkpoint).absolute()}')
+    given = read(student, out), read(teacher, out)
+    check_same_classes(*given)
+    source = Source(*given, exact, out.resolve().name, teacher_checkpoint)
+    with _emptied_if_it_fails(out):
+        recipe = Recipe(out)
+        _write(recipe, source)
+        _check(recipe, teacher_checkpoint)
+    return recipe
+
+
+@contextmanager
+def _emptied_if_it_fails(out: Path) -> Iterator[None]:
+    new = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for file in out.glob('*.py'):
+            file.unlink()
+        if new:
+            out.rmdir()
+        raise
+
+
+def _write(recipe: Recipe, source: Source) -> None:
+    recipe.write('teacher', files.plain(source.teacher))
+    recipe.write('ceiling', files.plain(source.student))
+    recipe.write('baseline', files.baseline(source))
+    own, teacher = recipe.model('baseline'), recipe.model('teacher')
+    assistant = dict(type='AFPDetector', ratio=source.ratio, detector=own)
+    places = _places(assistant, source.student.name)
+
+    first = _distiller(source, assistant, teacher, view='hr')
+    chosen = recipe.note('assistant', choose(first, TWO_NETWORKS, places))
+    if not chosen.terms:
+        raise ValueError(
+            f'{source.student.name} cannot learn from {source.teacher.name}: {_said(chosen)}'
+        )
+    recipe.write('assistant', files.assistant(source, chosen))
+
+    isrd = isrd_options(own.get('data_preprocessor'))
+    second = _distiller(source, own, assistant)
+    chosen = recipe.note('student', choose(second, SAME_NETWORK, places, isrd))
+    recipe.write('student', files.student(source, chosen))
+
+    chosen = choose(_distiller(source, own, teacher), TWO_NETWORKS, places)
+    if chosen.terms:
+        recipe.write('one_stage', files.one_stage(source, chosen))
+    else:
+        recipe.left_out['one_stage.py'] = _said(chosen)
+    try:
+        recipe.write('deploy', files.deploy(source))
+    except ValueError as error:
+        recipe.left_out['deploy.py'] = str(error)
+
+
+def _distiller(source: Source, student: dict, teacher: dict, **options: Any) -> dict[str, Any]:
+    sides = dict(student=student, teacher=dict(cfg=teacher))
+    return dict(type='AFPDistiller', ratio=source.ratio, **sides, **options)
+
+
+def _places(assistant: dict, name: str) -> set[str]:
+    """Names of the modules of a student, if AFP can align it."""
+    try:
+        return set(dict(MODELS.build(copy.deepcopy(assistant)).named_modules()))
+    except REFUSALS as error:
+        raise ValueError(f'{name} cannot be distilled: {error}') from error
+
+
+def _said(choice: Choice) -> str:
+    return '; '.join(f'{name}: {reason}' for name, reason in choice.reasons.items())
+
+
+def _check(recipe: Recipe, teacher_checkpoint: str | None) -> None:
+    """Build what was written, and see whether the teacher's weights fit."""
+    for file in recipe.files:
+        reason = why_not(recipe.model(file.removesuffix('.py')))
+        if reason is not None:
+            raise ValueError(f'{recipe.folder / file} cannot be built: {reason}')
+    if teacher_checkpoint and '://' not in teacher_checkpoint:
+        Teacher(MODELS, str(recipe.folder / 'teacher.py'), teacher_checkpoint).load()

@@ -1,0 +1,91 @@
+"""What changes in a detector's config when its images become small."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from numbers import Real
+from typing import Any
+
+from .write import Code, Remark
+
+SIZES = ('random_size_range', 'scale', 'size')
+"""Options of batch augmentations that are pixels of the image; multiples (``size_divisor``) are
+what the network's strides ask for, and stay."""
+
+STRIDE = 32
+"""Coarsest stride at which the necks of the zoo join levels: whole cells need whole multiples."""
+
+UNFROZEN = dict(EfficientNet=0)
+"""What ``frozen_stages`` is where nothing is frozen, in backbones where that is not -1."""
+
+
+def small_model(model: dict, ratio: Fraction) -> dict[str, Any]:
+    """What a child config says of the model, to be merged into the given one.
+
+    The backbone is unfrozen, batches are padded to whole strides and resized within smaller sizes,
+    and anchors of ``AnchorGenerator`` shrink with the objects. Points and whatever else follows
+    from strides stays.
+
+    Args:
+        model: The detector's config for the large image. Not changed.
+        ratio: Side of the large image over the small one.
+    """
+    changes: dict[str, Any] = {}
+    preprocessor = _small_batches(model.get('data_preprocessor') or {}, ratio)
+    if preprocessor:
+        changes['data_preprocessor'] = preprocessor
+    backbone = model.get('backbone', {})
+    unfrozen = UNFROZEN.get(backbone.get('type'), -1)
+    if backbone.get('frozen_stages', unfrozen) > unfrozen:
+        remark = Remark('Nothing is frozen: small images look different, and ISRD trains the stem.')
+        changes['backbone'] = dict(remark=remark, frozen_stages=unfrozen)
+    for name in ('rpn_head', 'bbox_head'):
+        anchors = _small_anchors(model.get(name), ratio)
+        if anchors:
+            remark = Remark(f'Objects are {ratio} times as small, and so are their anchors.')
+            changes[name] = dict(remark=remark, **anchors)
+    return changes
+
+
+def _small_batches(preprocessor: dict, ratio: Fraction) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if preprocessor and preprocessor.get('pad_size_divisor', 1) == 1:
+        changes['remark'] = Remark(f'The given size over {ratio} may not be whole strides.')
+        changes['pad_size_divisor'] = STRIDE
+    augments = preprocessor.get('batch_augments') or []
+    small = [_small_augment(augment, ratio) for augment in augments]
+    if small != augments:
+        changes['other_remark'] = Remark(f'Sizes of the small image: the given ones over {ratio}.')
+        changes['batch_augments'] = small
+    return changes
+
+
+def _small_augment(augment: dict, ratio: Fraction) -> dict:
+    sizes = {key: _divided(augment[key], ratio, round) for key in SIZES if key in augment}
+    return {**augment, **sizes}
+
+
+def _small_anchors(head: Any, ratio: Fraction) -> dict[str, Any]:
+    """For each anchor generator of a head (some have several) its smaller scales."""
+    changes = {}
+    for name, generator in head.items() if isinstance(head, dict) else ():
+        if name.endswith('anchor_generator'):
+            scales = [key for key in ('octave_base_scale', 'scales') if generator.get(key)]
+            if scales:
+                changes[name] = {key: _divided(generator[key], ratio, _exact) for key in scales}
+    return changes
+
+
+def _divided(value: Any, ratio: Fraction, rounded: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return type(value)(_divided(item, ratio, rounded) for item in value)
+    return rounded(value / ratio) if isinstance(value, Real) else value
+
+
+def _exact(value: Fraction | float) -> int | float | Code:
+    """A whole number, or the quotient as it is computed when the config is read."""
+    if not isinstance(value, Fraction):
+        return value
+    if value.denominator == 1:
+        return int(value)
+    return Code(f'{value.numerator} / {value.denominator}')

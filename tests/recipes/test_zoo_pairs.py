@@ -1,0 +1,184 @@
+"""Recipes of pairs of MMDetection's zoo, trained by MMDetection's own tool.
+
+The pairs keep what makes them what they are (wrappers of datasets, several pipelines, hooks); their
+networks are slim, their images small, and their data are glyphs.
+"""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import mmdet
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.hub import get_config
+
+from pd_mmdet.deploy import deployed_pipeline
+from pd_mmdet.recipes.make import make_recipe
+
+STOCK_TOOL = Path(mmdet.__file__).parent / '.mim' / 'tools' / 'train.py'
+
+FPN = dict(
+    backbone=dict(depth=18, stem_channels=8, base_channels=8),
+    neck=dict(in_channels=[8, 16, 32, 64], out_channels=16),
+)
+DENSE = dict(in_channels=16, feat_channels=16)
+ROI = dict(
+    bbox_roi_extractor=dict(out_channels=16),
+    bbox_head=dict(in_channels=16, fc_out_channels=16, num_classes=10),
+)
+MASK = dict(
+    mask_roi_extractor=dict(out_channels=16),
+    mask_head=dict(in_channels=16, conv_out_channels=16, num_classes=10),
+)
+CSP = dict(
+    backbone=dict(deepen_factor=0.167, widen_factor=0.125),
+    neck=dict(in_channels=[32, 64, 128], out_channels=16),
+    bbox_head=dict(in_channels=16, feat_channels=16, stacked_convs=1, num_classes=10),
+)
+RESIZE = dict(
+    type='BatchSyncRandomResize', random_size_range=(128, 192), size_divisor=32, interval=1
+)
+PAIRS = {
+    'yolox': (
+        'yolox/yolox_{}_8xb8-300e_coco.py',
+        'tiny',
+        's',
+        dict(CSP, data_preprocessor=dict(batch_augments=[RESIZE])),
+    ),
+    'rtmdet': ('rtmdet/rtmdet_{}_8xb32-300e_coco.py', 'tiny', 's', CSP),
+    'mask_rcnn': (
+        'mask_rcnn/mask-rcnn_{}_fpn_1x_coco.py',
+        'r50',
+        'r101',
+        dict(FPN, rpn_head=DENSE, roi_head=dict(ROI, **MASK)),
+    ),
+    'voc': (
+        'pascal_voc/faster-rcnn_{}_fpn_1x_voc0712.py',
+        'r50',
+        'r50',
+        dict(FPN, rpn_head=DENSE, roi_head=ROI),
+    ),
+    'multi_scale': (
+        'retinanet/retinanet_{}_fpn_ms-640-800-3x_coco.py',
+        'r50',
+        'r101',
+        dict(FPN, bbox_head=dict(DENSE, stacked_convs=1, num_classes=10)),
+    ),
+}
+
+
+@pytest.fixture(scope='module')
+def data(glyphs: Path) -> Path:
+    """Glyphs with masks: the objects' boxes."""
+    for file in (glyphs / 'annotations').glob('*.json'):
+        content = json.loads(file.read_text())
+        for ann in content['annotations']:
+            x, y, w, h = ann['bbox']
+            ann['segmentation'] = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+        (glyphs / f'masks_{file.name}').write_text(json.dumps(content))
+    return glyphs
+
+
+def on_glyphs(value: Any, data: Path, split: str) -> Any:
+    """A part of a config with every dataset replaced by two images of glyphs."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(on_glyphs(inner, data, split) for inner in value)
+    if not isinstance(value, dict):
+        return value
+    if value.get('type') in ('CocoDataset', 'VOCDataset'):
+        annotations = data / f'masks_{split}.json'
+        classes = [one['name'] for one in json.loads(annotations.read_text())['categories']]
+        return dict(
+            type='CocoDataset',
+            ann_file=str(annotations),
+            data_prefix=dict(img=str(data / split)),
+            metainfo=dict(classes=classes),
+            test_mode=split == 'val',
+            indices=2,
+            pipeline=value['pipeline'],
+        )
+    once = dict(times=1) if 'times' in value else {}
+    return {key: on_glyphs(inner, data, split) for key, inner in value.items()} | once
+
+
+def without_weights(model: Any) -> Any:
+    """A model's config that loads no weights, with norms that run on a CPU."""
+    if isinstance(model, list):
+        return [without_weights(inner) for inner in model]
+    if not isinstance(model, dict):
+        return 'BN' if model == 'SyncBN' else model
+    return {key: without_weights(inner) for key, inner in model.items() if key != 'init_cfg'}
+
+
+def tiny(name: str, slim: dict, data: Path) -> Config:
+    """A config of the zoo, for images a quarter as large, that trains for two short epochs."""
+    cfg = get_config(f'mmdet::{name}')
+    cfg.merge_from_dict(dict(model=slim))
+    said = cfg.to_dict()
+    said['model'] = without_weights(said['model'])
+    for key in said:
+        if key.endswith('_dataloader') or 'pipeline' in key or key == 'custom_hooks':
+            said[key] = deployed_pipeline([said[key]], 4)[0]
+    for split in ('train', 'val', 'test'):
+        loader = on_glyphs(said[f'{split}_dataloader'], data, split.replace('test', 'val'))
+        loader.update(batch_size=2, num_workers=0, persistent_workers=False)
+        said[f'{split}_dataloader'] = loader
+    for evaluator in ('val_evaluator', 'test_evaluator'):
+        said[evaluator] = dict(type='CocoMetric', ann_file=str(data / 'masks_val.json'))
+    said['train_cfg'] = dict(type='EpochBasedTrainLoop', max_epochs=2, val_begin=3)
+    # The second pipeline, and the mode without mosaic, come in the second epoch.
+    for hook in said.get('custom_hooks', ()):
+        hook.update({k: v for k, v in dict(switch_epoch=1, num_last_epochs=0).items() if k in hook})
+    return Config(said)
+
+
+def train(stage: str, recipe: Path, work_dir: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
+    """Train a stage by MMDetection's tool; the last line of its log."""
+    # Of each name MMEngine has one instance a process.
+    names = [f'{key}={recipe.name}_{stage}' for key in ('experiment_name', 'visualizer.name')]
+    options = ['--work-dir', work_dir / stage, '--cfg-options', *names]
+    arguments = [STOCK_TOOL, recipe / f'{stage}.py', *options]
+    monkeypatch.setattr(sys, 'argv', [str(one) for one in arguments])
+    runpy.run_path(str(STOCK_TOOL), run_name='__main__')
+    (log,) = (work_dir / stage).glob('*/vis_data/scalars.json')
+    return json.loads(log.read_text().splitlines()[-1])
+
+
+@pytest.fixture
+def unformatted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configs are dumped as they are: making them pretty takes most of the time, six times each."""
+    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, False))
+
+
+@pytest.mark.parametrize('name', PAIRS)
+def test_stock_tool_trains_it(name, data, tmp_path, monkeypatch, unformatted):
+    register_all_modules()
+    config, own, other, slim = PAIRS[name]
+    for side, size in dict(own=own, other=other).items():
+        tiny(config.format(size), slim, data).dump(tmp_path / f'{side}.py')
+    recipe = tmp_path / name
+    make_recipe(str(tmp_path / 'own.py'), str(tmp_path / 'other.py'), 2, recipe)
+
+    teacher = tmp_path / 'teacher.pth'
+    model = MODELS.build(Config.fromfile(recipe / 'teacher.py').model)
+    torch.save(dict(state_dict=model.state_dict()), teacher)
+    monkeypatch.setenv('TEACHER_CHECKPOINT', str(teacher))
+    assistant = tmp_path / 'assistant' / 'epoch_2.pth'
+    monkeypatch.setenv('ASSISTANT_CHECKPOINT', str(assistant))
+
+    log = train('assistant', recipe, tmp_path, monkeypatch)
+    assert log['epoch'] == 2 and log['distill_pkd_loss'] > 0
+    assert assistant.exists()
+
+    log = train('student', recipe, tmp_path, monkeypatch)
+    terms = Config.fromfile(recipe / 'student.py').model.terms
+    assert log['epoch'] == 2 and log['distill_isrd_loss'] > 0
+    assert all(torch.tensor(log[f'distill_{term}_loss']).isfinite() for term in terms)

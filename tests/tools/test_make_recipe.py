@@ -1,0 +1,54 @@
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TOOL = ROOT / 'tools' / 'make_recipe.py'
+GLYPHS = ROOT / 'configs' / 'retinanet' / 'retinanet_r34-r18_glyphs_k2'
+PAIR = [str(GLYPHS / 'ceiling.py'), str(GLYPHS / 'teacher.py')]
+
+
+def test_what_it_says(tmp_path):
+    out = tmp_path / 'mine'
+    result = subprocess.run(
+        [sys.executable, TOOL, *PAIR, '--ratio', '3', '--out', out],
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert f'Written to {out}, and every model built: teacher.py, ceiling.py' in result.stdout
+    assert 'Left out:\n  one_stage.py: pkd: tap' in result.stdout
+    assert result.stdout.endswith(f'Next:\n  python tools/train_tas.py {out} --baseline\n')
+    assert (out / 'student.py').exists()
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--ratio', '2', '--out', str(GLYPHS)], 'error: .* is there and not empty'),
+        (['--ratio', '1', '--out', 'out'], 'error: ratio must be'),
+        (['--ratio', '2', '--out', 'out', '--teacher-ckpt', 'no.pth'], 'error: no checkpoint at'),
+    ],
+)
+def test_bad_input(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'argv', [str(TOOL), *PAIR, *arguments])
+    with pytest.raises(SystemExit, match=message):
+        runpy.run_path(str(TOOL), run_name='__main__')
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help(monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', [str(TOOL), '--help'])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(TOOL), run_name='__main__')
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    assert all(
+        word in text for word in ('--ratio K', '--teacher-ckpt FILE', 'deploy.py', 'mmdet::')
+    )
