@@ -21,6 +21,7 @@ STEMS = ('backbone.stem', 'backbone.relu')
 """Where the stem of a backbone ends, ISRD's default tap: the first of these that exists."""
 
 COARSEST_STRIDE = 128
+LARGER_SIDE = 4 * COARSEST_STRIDE
 VIEWS = ('hr', 'lr')
 
 
@@ -146,41 +147,51 @@ class Distiller:
             student_taps.append(self.isrd_tap)
         if not student_taps:
             return modules
-        own = self._try(self, student_taps, 'student')
-        other = {}
-        if terms:
-            teacher_taps = [term['teacher'] for term in terms.values()]
-            other = self._try(self.teacher.model, teacher_taps, 'teacher')
+        own, other, sides = self._try_both(
+            student_taps, [term['teacher'] for term in terms.values()]
+        )
         for name, term in terms.items():
             modules[name] = self._build_term(
                 **term,
                 outputs=(own[term['student']], other[term['teacher']]),
-                pixels=(self._pixels(self.view), self._pixels(self.teacher.view)),
+                pixels=(sides[self.view], sides[self.teacher.view]),
             )
         if self.isrd_tap:
             stem = feature_maps(self.isrd_tap, own[self.isrd_tap])[0]
-            modules['isrd'] = ISRD(
-                stem.shape[1], round(self._pixels('lr') / stem.shape[-1]), self.ratio
-            )
+            modules['isrd'] = ISRD(stem.shape[1], round(sides['lr'] / stem.shape[-1]), self.ratio)
         return modules
+
+    def _try_both(
+        self, student_taps: list[str], teacher_taps: list[str], side: int = COARSEST_STRIDE
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, int]]:
+        """What both sides put out at their taps for one photograph, and its side in each view."""
+        # The strides divide it in each view.
+        lr = side * self.ratio.denominator
+        sides = dict(lr=lr, hr=int(lr * self.ratio))
+        try:
+            own = self._try(self, student_taps, 'student', sides[self.view])
+            other = {}
+            if teacher_taps:
+                model, view = self.teacher.model, self.teacher.view
+                other = self._try(model, teacher_taps, 'teacher', sides[view])
+        except RuntimeError:
+            if side == LARGER_SIDE:
+                raise
+            # A map was smaller than a kernel: of SSD, or of deformable convolutions.
+            return self._try_both(student_taps, teacher_taps, LARGER_SIDE)
+        return own, other, sides
 
     def _build_term(self, **term: Any) -> nn.Module:
         return FeatureTerm(self.registry, **term)
 
-    def _pixels(self, view: str) -> int:
-        """Side of the photograph on which taps are tried: each stride divides it in each view."""
-        side = COARSEST_STRIDE * self.ratio.denominator
-        return int(side * self.ratio) if view == 'hr' else side
-
-    def _try(self, model: nn.Module, taps: Iterable[str], side: str) -> dict[str, Any]:
-        """What a model puts out at its taps for one photograph, by tap.
+    def _try(self, model: nn.Module, taps: Iterable[str], side: str, pixels: int) -> dict[str, Any]:
+        """What a model puts out at its taps for a photograph of ``pixels`` squared, by tap.
 
         Raises:
             ValueError: If a tap names nothing or does not run, or is the student's and has
                 nothing trainable before it.
         """
         paths = {tap: Tap.parse(tap).path for tap in taps}
-        pixels = self._pixels(self.view if side == 'student' else self.teacher.view)
         tapping = self.taps(model, paths.values(), side)
         with torch.enable_grad(), evaluating(model), tapping as tapped:
             self._forward_to_outputs(model, torch.zeros(1, 3, pixels, pixels), {*paths.values()})

@@ -8,6 +8,7 @@ from logging import Logger
 
 import torch
 from mmcv.transforms import BaseTransform
+from mmdet.engine.hooks import PipelineSwitchHook
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import HOOKS
 from mmengine.dataset import Compose, pseudo_collate
@@ -61,7 +62,7 @@ class TeacherHook(Hook):
                 was trained for other classes than those of the training set.
         """
         model = _unwrapped(runner.model)
-        _check_ratio(model, runner.train_dataloader.dataset)
+        _check_ratio(runner, model)
         teacher = getattr(model, 'teacher', None)
         if teacher is None:
             return
@@ -122,10 +123,17 @@ def _unwrapped(model: nn.Module) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
 
 
-def _check_ratio(model: nn.Module, dataset: Dataset) -> None:
+def _check_ratio(runner: Runner, model: nn.Module) -> None:
     if not isinstance(model, Distiller):
         return
-    for transform in _transforms(dataset):
+    # PipelineSwitchHook has the pipeline of the last epochs, as a config.
+    later = [
+        Compose(hook.switch_pipeline)
+        for hook in runner.hooks
+        if isinstance(hook, PipelineSwitchHook)
+    ]
+    dataset = runner.train_dataloader.dataset
+    for transform in [*_transforms(dataset), *(one for each in later for one in each.transforms)]:
         if isinstance(transform, LowResolution) and transform.ratio != model.ratio:
             raise ValueError(
                 f'the distiller has ratio={model.ratio}, but the training pipeline has '
@@ -161,8 +169,9 @@ def _yields(dataset: Dataset, student_view: str, teacher_view: str) -> bool:
 
 def _transforms(dataset: Dataset) -> Iterator[BaseTransform]:
     """The transforms of a dataset, or of those inside a wrapper."""
-    if isinstance(getattr(dataset, 'pipeline', None), Compose):
-        yield from dataset.pipeline.transforms
+    pipeline = getattr(dataset, 'pipeline', None) or []
+    # MultiImageMixDataset keeps a plain list.
+    yield from pipeline.transforms if isinstance(pipeline, Compose) else pipeline
     if hasattr(dataset, 'dataset'):
         yield from _transforms(dataset.dataset)
     for inner in getattr(dataset, 'datasets', ()):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmengine.config import ConfigDict
+from mmengine.hub import get_config
 from tiny import BOX, CAFFE, CLS, PKD, batch, build, distiller, forward, retinanet, train
 from torch import nn
 
@@ -264,3 +265,10 @@ def test_a_preprocessor_beside_the_model_is_the_students(student):
     cfg = ConfigDict(type='AFPDistiller', student=student, ratio=2, view=view)
     model = build(cfg | dict(data_preprocessor=beside))
     assert model.data_preprocessor.student.mean.flatten().tolist() == pytest.approx(beside.mean)
+
+
+@pytest.mark.parametrize('name', ['ssd/ssd300_coco', 'ddod/ddod_r50_fpn_1x_coco'])
+def test_detectors_that_cannot_read_the_smallest_photograph(name):
+    cfg = get_config(f'mmdet::{name}.py').model
+    model = with_terms(cfg, ConfigDict(type='AFPDetector', detector=cfg, ratio=2), cls=CLS)
+    assert len(model.distill['cls'].pairs) == len(model.bbox_head.prior_generator.strides)

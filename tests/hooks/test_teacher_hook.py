@@ -259,8 +259,11 @@ def test_a_hostile_checkpoint(detector, make_runner, pipeline, tmp_path, resume)
     assert not (tmp_path / 'made').exists()
 
 
-def test_data_of_another_ratio(distiller, make_runner, pipeline):
-    other = pipeline(dict(type='LowResolution', ratio=3))
-    runner = make_runner('run', distiller, [], train=other, val=[])
+@pytest.mark.parametrize('later', [False, True])
+def test_data_of_another_ratio(distiller, make_runner, pipeline, later):
+    own, other = (pipeline(dict(type='LowResolution', ratio=ratio)) for ratio in (2, 3))
+    switch = dict(type='PipelineSwitchHook', switch_epoch=1, switch_pipeline=other)
+    hooks, train = ([switch], own) if later else ([], other)
+    runner = make_runner('run', distiller, hooks, train=train, val=[])
     with pytest.raises(ValueError, match=r'ratio=2, but .* LowResolution\(ratio=3\)'):
         try_teacher(runner, Oracle())
