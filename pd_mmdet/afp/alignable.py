@@ -1,45 +1,65 @@
-from mmdet.models.data_preprocessors import DetDataPreprocessor
-from mmdet.models.dense_heads import CLRHead, EmbeddingRPNHead
+"""Which detectors have outputs that can be aligned between two sizes of an image."""
+
+from mmdet.models.data_preprocessors import BoxInstDataPreprocessor, DetDataPreprocessor
 from mmdet.models.detectors import (
     GLIP,
+    BaseDetector,
+    CLRNet,
     DetectionTransformer,
+    Detectron2Wrapper,
     KnowledgeDistillationSingleStageDetector,
     MaskFormer,
+    SemiBaseDetector,
+    SparseRCNN,
 )
+from mmdet.registry import MODELS
+from mmengine.model import BaseDataPreprocessor
 from torch import nn
 
 QUERIES = 'its predictions belong to learned queries, not to places of the image: it has no priors'
-HEADS = ('bbox_head', 'rpn_head', 'mask_head')
+CLASSES = {
+    DetectionTransformer: QUERIES,
+    MaskFormer: QUERIES,
+    SparseRCNN: QUERIES,
+    CLRNet: 'its priors are lanes, whose pixels are those of a fixed size of the image',
+    GLIP: 'it reads a text beside the image',
+    KnowledgeDistillationSingleStageDetector: 'it is a distiller itself; take the plain detector',
+    SemiBaseDetector: 'it trains a detector and its moving average; take that detector',
+    Detectron2Wrapper: "its network is Detectron2's",
+}
+PREPROCESSORS = (BaseDataPreprocessor, DetDataPreprocessor, BoxInstDataPreprocessor)
+
+
+def check_class(detector: dict) -> None:
+    """Refuse a config for its detector's class: before it is built, which may load other files.
+
+    Raises:
+        NotImplementedError: Names the class and the reason.
+    """
+    kind = detector['type']
+    kind = kind if isinstance(kind, type) else MODELS.get(kind)
+    if kind is None:
+        return  # building it says what is wrong
+    if not issubclass(kind, BaseDetector):
+        _refuse(kind, 'it is no detector of single images')
+    for refused, reason in CLASSES.items():
+        if issubclass(kind, refused):
+            _refuse(kind, reason)
 
 
 def check_alignable(model: nn.Module) -> None:
-    """Refuse a detector whose outputs on two sizes of an image cannot be aligned place by place.
+    """Refuse a detector that lacks what AFP aligns.
 
     Raises:
-        NotImplementedError: Names the detector and the reason.
+        NotImplementedError: Names the detector's class and the reason.
     """
-    reason = _obstacle(model)
-    if reason:
-        raise NotImplementedError(f'AFP of {type(model).__mro__[2].__name__}: {reason}')
-
-
-def _obstacle(model: nn.Module) -> str | None:
-    rpn_head = getattr(model, 'rpn_head', None)
-    if isinstance(model, (DetectionTransformer, MaskFormer)):
-        return QUERIES
-    if isinstance(rpn_head, EmbeddingRPNHead):
-        return QUERIES
-    if isinstance(model, GLIP):
-        return 'it reads a text beside the image'
-    if isinstance(model, KnowledgeDistillationSingleStageDetector):
-        return 'it is a distiller itself; take the plain detector'
-    if isinstance(getattr(model, 'bbox_head', None), CLRHead):
-        return 'its priors are lanes, whose pixels are those of a fixed size of the image'
+    kind = type(model)
+    preprocessor = type(model.data_preprocessor)
     if getattr(model, 'neck', None) is None:
-        return 'it has no neck, whose features could be rescaled'
-    if not any(isinstance(getattr(model, name, None), nn.Module) for name in HEADS):
-        return f'it has none of the heads {", ".join(HEADS)}'
-    if type(model.data_preprocessor) is not DetDataPreprocessor:
-        name = type(model.data_preprocessor).__name__
-        return f'its {name} makes training targets of the image, which are not brought to the small'
-    return None
+        _refuse(kind, 'it has no neck, whose features could be rescaled')
+    if preprocessor not in PREPROCESSORS:
+        _refuse(kind, f'what its {preprocessor.__name__} does cannot be brought to the small image')
+
+
+def _refuse(kind: type, reason: str) -> None:
+    raise NotImplementedError(f'AFP of {kind.__name__}: {reason}')

@@ -74,8 +74,8 @@ class AFPDetector:
         """Features of the large images (N, 3, H, W), one map a level with the student's cells.
 
         Raises:
-            ValueError: If ``ratio`` does not divide H and W, or the student cannot read images as
-                small as it makes them.
+            ValueError: If ``ratio`` does not divide H and W.
+            RuntimeError: If the student cannot read images as small as it makes them.
         """
         return self.neck.afp(super().extract_feat(batch_inputs), self._small_sizes(batch_inputs))
 
@@ -89,7 +89,9 @@ class AFPDetector:
                     f'images of {shape} pixels: the ratio {self.neck.afp.ratio} does not divide '
                     'them; pad them as the data preprocessor does'
                 )
-            self.small_sizes[shape] = self._measure(batch_inputs.new_zeros(1, 3, *map(int, small)))
+            self.small_sizes[shape] = self._measure(
+                batch_inputs.new_zeros(1, batch_inputs.shape[1], *map(int, small))
+            )
         return self.small_sizes[shape]
 
     def _measure(self, image: Tensor) -> list[torch.Size]:
@@ -97,7 +99,7 @@ class AFPDetector:
             with torch.no_grad(), evaluating(self), unseen():
                 return [feat.shape[-2:] for feat in super().extract_feat(image)]
         except RuntimeError as error:
-            raise ValueError(
+            raise RuntimeError(
                 f'the student cannot read small images of {tuple(image.shape[-2:])} pixels: {error}'
             ) from error
 

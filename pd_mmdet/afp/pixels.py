@@ -1,10 +1,11 @@
 """Data samples of the large image in the pixels of the small one, and back."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import torch
 from mmdet.structures import DetDataSample
-from mmdet.structures.bbox import scale_boxes
+from mmdet.structures.bbox import BaseBoxes, scale_boxes
 from mmdet.structures.mask import BaseInstanceMasks
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
@@ -12,6 +13,8 @@ from torch.nn.functional import interpolate
 
 SHAPES = ('img_shape', 'pad_shape', 'batch_input_shape')
 INSTANCES = ('gt_instances', 'ignored_instances', 'proposals')
+SMALL = ('pairwise_masks',)
+"""Maps of the instances that :func:`rescale_preprocessor` lets be made in the small size."""
 
 
 def to_small(sample: DetDataSample, ratio: Fraction) -> DetDataSample:
@@ -35,6 +38,8 @@ def to_small(sample: DetDataSample, ratio: Fraction) -> DetDataSample:
         for key in SHAPES
         if key in sample
     }
+    if 'border' in sample:  # what RandomCenterCropPad put around the image
+        metainfo['border'] = tuple(float(side) / k for side in sample.border)
     if 'scale_factor' in sample:
         metainfo['scale_factor'] = tuple(factor / k for factor in sample.scale_factor)
     small.set_metainfo(metainfo)
@@ -58,12 +63,7 @@ def with_predictions(
     """
     for key in found.keys():
         if key.startswith('pred_'):
-            sample.set_data({key: found.get(key)})
-    instances = sample.get('pred_instances')
-    if ratio != 1 and instances is not None:
-        instances.bboxes = scale_boxes(instances.bboxes, (float(ratio),) * 2)
-        if 'masks' in instances:
-            instances.masks = _resize(instances.masks, sample.img_shape[:2])
+            sample.set_data({key: _large(found.get(key), float(ratio))})
     return sample
 
 
@@ -75,12 +75,12 @@ def _small_instances(instances: InstanceData, ratio: Fraction) -> InstanceData:
     small = instances.new()
     for key, value in instances.items():
         if key == 'bboxes':
-            small.bboxes = scale_boxes(value, (1 / float(ratio),) * 2)
+            small.bboxes = _small_boxes(value, float(ratio))
         elif isinstance(value, BaseInstanceMasks):
             shape = tuple(round(side / ratio) for side in (value.height, value.width))
             # On bitmaps this is the majority, as LowResolution makes them.
             small.set_field(value.resize(shape, interpolation='area'), key)
-        elif isinstance(value, Tensor) and value.ndim > 2:
+        elif isinstance(value, Tensor) and value.ndim > 2 and key not in SMALL:
             raise NotImplementedError(
                 f'AFP does not know how to bring the field {key!r} {tuple(value.shape)} of the '
                 'instances to the small image'
@@ -88,12 +88,35 @@ def _small_instances(instances: InstanceData, ratio: Fraction) -> InstanceData:
     return small
 
 
+def _small_boxes(boxes: Tensor | BaseBoxes, ratio: float) -> Tensor | BaseBoxes:
+    if isinstance(boxes, BaseBoxes):
+        boxes = boxes.clone()
+        boxes.rescale_((1 / ratio, 1 / ratio))
+        return boxes
+    return boxes / ratio  # exact, where the reciprocal of 3/2 is not
+
+
+def _large(data: InstanceData | PixelData, ratio: float) -> InstanceData | PixelData:
+    if ratio == 1:
+        return data
+    large = {}
+    for key, value in data.items():
+        if key == 'bboxes':
+            value = scale_boxes(value, (ratio, ratio))
+        elif isinstance(value, Tensor) and value.ndim > 2:
+            value = _resize(value, [round(side * ratio) for side in value.shape[-2:]])
+        large[key] = value
+    return data.new(**large)
+
+
 def _small_map(data: PixelData, ratio: float) -> PixelData:
     shape = [round(side / ratio) for side in data.shape]
     return PixelData(**{key: _resize(value, shape) for key, value in data.items()})
 
 
-def _resize(maps: Tensor, shape: tuple[int, int]) -> Tensor:
+def _resize(maps: Tensor, shape: Sequence[int]) -> Tensor:
     """Maps (n, H, W) of labels or of truth values, by nearest neighbours."""
-    small = interpolate(maps[None].to(torch.float64), size=tuple(shape), mode='nearest-exact')
-    return small[0].to(maps.dtype)
+    if not len(maps):
+        return maps.new_zeros(0, *shape)
+    resized = interpolate(maps[None].to(torch.float64), size=list(shape), mode='nearest-exact')
+    return resized[0].to(maps.dtype)

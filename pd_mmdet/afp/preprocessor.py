@@ -1,9 +1,18 @@
 from copy import deepcopy
 from fractions import Fraction
 from itertools import count
+from math import ceil
 from typing import Any
 
 from mmengine.config import ConfigDict
+
+DIVISORS = dict(
+    BatchSyncRandomResize=('size_divisor', 32),
+    BatchResize=('pad_size_divisor', 1),
+)
+"""Of batch augmentations: the option of which they make the sides multiples, and its default."""
+MASK_STRIDE, BOTTOM_PIXELS = 4, 10
+"""Defaults of BoxInst's preprocessor."""
 
 
 def rescale_preprocessor(model_cfg: dict, ratio: Fraction) -> ConfigDict:
@@ -15,7 +24,11 @@ def rescale_preprocessor(model_cfg: dict, ratio: Fraction) -> ConfigDict:
 
     Returns:
         A config whose data preprocessor pads so that the small image would be padded as the
-        detector wants it.
+        detector wants it, resizes batches to ``ratio`` × the sizes, and (BoxInst's) makes its
+        maps of the large image in the size of the small one's.
+
+    Raises:
+        ValueError: If BoxInst's maps of the large image cannot have that size.
     """
     cfg = ConfigDict(deepcopy(model_cfg))
     preprocessor = cfg.get('data_preprocessor')
@@ -23,18 +36,44 @@ def rescale_preprocessor(model_cfg: dict, ratio: Fraction) -> ConfigDict:
         divisor = preprocessor.get('pad_size_divisor', 1)
         preprocessor.pad_size_divisor = large_divisor(divisor, ratio)
         for augment in preprocessor.get('batch_augments') or ():
-            for key in {'size', 'random_size_range', 'size_divisor', 'scale'} & augment.keys():
-                augment[key] = _times(augment[key], ratio)
+            _rescale_augment(augment, ratio)
+        if _name(preprocessor.type) == 'BoxInstDataPreprocessor':
+            _rescale_boxinst(preprocessor, ratio)
     return cfg
 
 
 def large_divisor(divisor: int, ratio: Fraction) -> int:
-    """Smallest whole ``ratio`` × multiple of ``divisor``: padding the large image to it pads the
-    small one to a multiple of ``divisor``."""
-    return next(int(d * ratio) for d in count(divisor, divisor) if (d * ratio).denominator == 1)
+    """Smallest multiple of ``divisor`` that is ``ratio`` × one.
+
+    Padded to it, the large image and the small one are as the detector wants its images.
+    """
+    return next(int(d * ratio) for d in count(divisor, divisor) if d * ratio % divisor == 0)
 
 
-def _times(value: Any, ratio: Fraction) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_times(item, ratio) for item in value]
-    return round(value * ratio)
+def _rescale_augment(augment: dict, ratio: Fraction) -> None:
+    for key in {'random_size_range', 'scale'} & augment.keys():
+        augment[key] = [round(side * ratio) for side in augment[key]]
+    if 'size' in augment:
+        augment['size'] = [
+            ceil(side / ratio.denominator) * ratio.numerator for side in augment['size']
+        ]
+    key, default = DIVISORS.get(_name(augment['type']), (None, None))
+    if key:
+        augment[key] = large_divisor(augment.get(key, default), ratio)
+
+
+def _rescale_boxinst(preprocessor: dict, ratio: Fraction) -> None:
+    stride = preprocessor.get('mask_stride', MASK_STRIDE) * ratio
+    if stride.denominator != 1:
+        raise ValueError(
+            f"ratio {ratio}: BoxInst's preprocessor cannot average the image over "
+            f'{stride} pixels; take a ratio that makes mask_stride × ratio whole, such as 2 or 3/2'
+        )
+    preprocessor.mask_stride = int(stride)
+    bottom = preprocessor.get('bottom_pixels_removed', BOTTOM_PIXELS)
+    preprocessor.bottom_pixels_removed = round(bottom * ratio)
+
+
+def _name(kind: Any) -> str:
+    """The name of a type in a config: a class, or its name with or without a scope."""
+    return getattr(kind, '__name__', kind).rpartition('.')[2]

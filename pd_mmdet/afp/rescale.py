@@ -68,7 +68,7 @@ def overlap_weights(
         raise ValueError(f'{n_in} cells rescaled by {ratio} cannot fill {n_out} cells')
     fits = (n_out - 1) * ratio < n_in < (n_out + 1) * ratio
     width = float(ratio) if fits else n_in / n_out
-    shift = (1 - width) / 2 if kernel == 'centred' else 0.0
+    shift = (1 - width) / 2 if fits and kernel == 'centred' else 0.0
     start = torch.arange(n_out, dtype=torch.float64)[:, None] * width + shift
     cell = torch.arange(n_in, dtype=torch.float64)[None, :]
     overlap = torch.minimum(start + width, cell + 1) - torch.maximum(start, cell)

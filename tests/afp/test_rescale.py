@@ -66,7 +66,8 @@ def test_centred_by_hand():
 @pytest.mark.parametrize('kernel', KERNELS)
 def test_windows_sit_where_the_kernel_says(kernel, ratio):
     """Mean place, in input cells, of the windows away from the borders."""
-    mean = overlap_weights(40, 8, Fraction(ratio), kernel) @ torch.arange(40.0)
+    weights = overlap_weights(8 * ratio, 8, Fraction(ratio), kernel)
+    mean = weights @ torch.arange(8.0 * ratio)
     shift = dict(average=(ratio - 1) / 2, centred=0)[kernel]
     torch.testing.assert_close(mean[3:6], torch.arange(3.0, 6.0) * ratio + shift)
 
@@ -87,11 +88,32 @@ def test_rows_sum_to_one_and_constants_stay(kernel, ratio, n_in):
     )
 
 
+@pytest.mark.parametrize(('n_in', 'n_out'), [(9, 3), (10, 3), (5, 1), (7, 5), (6, 4)])
 @pytest.mark.parametrize('kernel', KERNELS)
-def test_an_output_cell_outside_of_the_map_is_an_error(kernel):
+def test_a_map_with_windows_too_many_or_too_few_is_shared_out(kernel, n_in, n_out):
+    """At ratio 2, which would want 2 · n_out cells, or one fewer: every cell counts, evenly."""
+    weights = overlap_weights(n_in, n_out, Fraction(2), kernel)
+    torch.testing.assert_close(weights.sum(1), torch.ones(n_out))
+    assert (weights.sum(0) > 0).all()
+    if kernel == 'average':
+        torch.testing.assert_close(weights.sum(0), torch.full((n_in,), n_out / n_in))
+
+
+def test_sharing_out_by_hand():
+    assert row([1.0, 2, 3, 4, 5, 6], 2) == [1.5, 3.5, 5.5]
+    module = FeatureRescale(Fraction(2))
+    (out,) = module((torch.tensor([[[[1.0, 2, 3, 4, 5, 6]]]]),), [(1, 2)])
+    assert out.flatten().tolist() == [2, 5]  # thirds would be lost
+    (out,) = module((torch.tensor([[[[1.0, 2, 3, 4, 5]]]]),), [(1, 4)])
+    expected = [(1 + 0.25 * 2) / 1.25, (0.75 * 2 + 0.5 * 3) / 1.25]
+    assert out.flatten().tolist()[:2] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize('kernel', KERNELS)
+def test_more_cells_than_there_are_is_an_error(kernel):
     module = FeatureRescale(Fraction(2), kernel)
-    with pytest.raises(ValueError, match='4 cells rescaled by 2 cannot fill 4 cells'):
-        module((torch.zeros(1, 1, 4, 4),), [(2, 4)])
+    with pytest.raises(ValueError, match='4 cells rescaled by 2 cannot fill 5 cells'):
+        module((torch.zeros(1, 1, 4, 4),), [(2, 5)])
 
 
 def test_levels_and_sizes_must_be_as_many():

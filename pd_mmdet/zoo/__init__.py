@@ -1,0 +1,1 @@
+"""AFP tried on MMDetection's configs."""

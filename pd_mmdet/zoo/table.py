@@ -1,0 +1,100 @@
+"""docs/zoo.md: what AFP makes of MMDetection's configs."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import PurePath
+from typing import NamedTuple
+
+import mmdet
+
+from .check import Verdict
+
+
+class Row(NamedTuple):
+    """A combination of parts, its configs, and the verdict on the one that was checked."""
+
+    parts: tuple[str, ...]
+    configs: Sequence[str]
+    verdict: Verdict
+
+
+def family(config: str) -> str:
+    """The folder of MMDetection's that a config is in: as a rule, a paper."""
+    return PurePath(config).parts[0]
+
+
+def summary(rows: Iterable[Row]) -> str:
+    """How many configs and families there are of each kind, in one sentence."""
+    configs, families = Counter(), defaultdict(set)
+    for row in rows:
+        configs[row.verdict.status] += len(row.configs)
+        families[row.verdict.status].update(map(family, row.configs))
+    return (
+        f'Of the {configs.total()} configs of {len(set.union(*families.values()))} families in '
+        f'MMDetection {mmdet.__version__}, {configs["aligned"]} of {len(families["aligned"])} '
+        f'families are aligned, {configs["refused"]} of {len(families["refused"])} are refused, '
+        f'{configs["fails"]} fail, and {configs["broken"]} MMDetection itself cannot build.'
+    )
+
+
+def markdown(rows: Sequence[Row], unreadable: Sequence[str], command: str) -> str:
+    """The page: a table of families, one of the checked combinations, what could not be read."""
+    lines = [
+        '# The zoo',
+        '',
+        f'Made by `{command}`. {summary(rows)}',
+        '',
+        'One config stands for all with the same detector, necks, heads, prior generators, coders, '
+        'assigners and RoI extractors. '
+        'Student and assistant are built from it, and checked on noise: the same state dict (1), '
+        'outputs of the same shapes (2), the same priors (3), and of the same features the same '
+        "losses, gradients and predictions (4). The backbone is the config's own; heads have fewer "
+        'convolutions, samplers take fewer samples; operators that only a GPU has are replaced by '
+        'plain ones. A family is a folder of configs in MMDetection.',
+        '',
+        *_table(('family', 'configs', 'AFP'), _families(rows)),
+        '',
+        '## Checked',
+        '',
+        *_table(('config', 'stands for', 'of', 'AFP'), _combinations(rows)),
+    ]
+    if unreadable:
+        names = ', '.join(f'`{name}`' for name in unreadable)
+        lines += ['', f'Not readable, since they inherit from files that are not there: {names}.']
+    return '\n'.join(lines) + '\n'
+
+
+def _families(rows: Iterable[Row]) -> list[tuple]:
+    kinds: defaultdict[str, Counter] = defaultdict(Counter)
+    for row in rows:
+        for config in row.configs:
+            kinds[family(config)][row.verdict[1:]] += 1
+    return [
+        (name, own.total(), _kinds(own)) for name, own in sorted(kinds.items(), key=lambda x: x[0])
+    ]
+
+
+def _kinds(kinds: Counter) -> str:
+    ordered = sorted(kinds.items())
+    if len(ordered) == 1:
+        return _reason(*ordered[0][0])
+    return '; '.join(f'{n} {_reason(*kind)}' for kind, n in ordered)
+
+
+def _reason(status: str, reason: str) -> str:
+    return f'{status}: {reason}' if reason else status
+
+
+def _combinations(rows: Iterable[Row]) -> list[tuple]:
+    return [
+        (row.verdict.config, len(row.configs), ', '.join(row.parts), _reason(*row.verdict[1:]))
+        for row in sorted(rows, key=lambda row: row.verdict.config)
+    ]
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence]) -> list[str]:
+    lines = [header, ['---:' if name in ('configs', 'stands for') else '---' for name in header]]
+    cells = ([str(cell).replace('|', '\\|') for cell in row] for row in (*lines, *rows))
+    return [f'| {" | ".join(row)} |' for row in cells]

@@ -1,0 +1,46 @@
+"""The tool, on the quickest of the configs; what it writes is tested in tests/zoo."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+QUICK = ['yolof/yolof_r50-c5_8xb8-1x_coco.py', 'detr/detr_r18_8xb2-500e_coco.py', 'rpn/*c4_1x*']
+
+
+def check_zoo(cwd, *args):
+    command = [sys.executable, str(ROOT / 'tools' / 'check_zoo.py'), *args]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+
+
+def test_a_rerun_agrees_with_the_page(tmp_path):
+    result = check_zoo(tmp_path, '--configs', *QUICK)
+    assert result.returncode == 0, result.stderr
+    found = dict(re.findall(r'^\[\S+ \d+ s\] (\S+) (.*?) *$', result.stdout, re.MULTILINE))
+    assert len(found) == 3
+    page = (ROOT / 'docs' / 'zoo.md').read_text()
+    rows = re.findall(r'^\| (\S+/\S+) \| \d+ \| .* \| (.*) \|$', page, re.MULTILINE)
+    told = {name: verdict.replace(':', '', 1) for name, verdict in rows}
+    assert found == {name: told[name] for name in found}
+    # Once more, of what is known: with --resume nothing is built.
+    again = check_zoo(tmp_path, '--resume', '--configs', *QUICK)
+    assert again.returncode == 0 and '[1/3' not in again.stdout
+    assert not (tmp_path / 'docs').exists()
+
+
+def test_a_name_of_nothing_is_an_error(tmp_path):
+    result = check_zoo(tmp_path, '--configs', 'atss/nothing*')
+    assert result.returncode == 1
+    assert 'error: atss/nothing* is neither a file nor a pattern' in result.stderr
+
+
+def test_a_failure_is_not_hidden(tmp_path):
+    """Of a detector whose weights assistant and student do not share: each draws its own."""
+    (tmp_path / 'bad.py').write_text(
+        "_base_ = 'mmdet::_base_/models/retinanet_r50_fpn.py'\n"
+        "model = dict(bbox_head=dict(type='RetinaSepBNHead', num_ins=3))\n"
+    )
+    result = check_zoo(tmp_path, '--configs', 'bad.py')
+    assert result.returncode == 1
+    assert 'bad.py fails' in result.stdout and '1 fail: bad.py' in result.stderr

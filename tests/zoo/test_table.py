@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import mmdet
+
+from pd_mmdet.zoo.check import Verdict
+from pd_mmdet.zoo.table import Row, markdown, summary
+
+ROOT = Path(__file__).parents[2]
+ROWS = [
+    Row(
+        ('ATSS', 'FPN'), ['atss/a.py', 'atss/b.py', 'dyhead/c.py'], Verdict('atss/a.py', 'aligned')
+    ),
+    Row(('ATSS',), ['atss/c4.py'], Verdict('atss/c4.py', 'refused', 'no neck | none')),
+    Row(('DETR',), ['detr/d.py'], Verdict('detr/d.py', 'refused', 'queries')),
+    Row(('SSD',), ['ssd/s.py'], Verdict('ssd/s.py', 'fails', 'invariant 4: other losses')),
+]
+
+
+def test_summary_counts_configs_and_families():
+    assert summary(ROWS) == (
+        f'Of the 6 configs of 4 families in MMDetection {mmdet.__version__}, 3 of 2 families are '
+        'aligned, 2 of 2 are refused, 1 fail, and 0 MMDetection itself cannot build.'
+    )
+
+
+def test_page_has_a_row_for_each_family_and_each_combination():
+    page = markdown(ROWS, ['sort/x.py'], 'python tools/check_zoo.py')
+    lines = page.splitlines()
+    assert '| atss | 3 | 2 aligned; 1 refused: no neck \\| none |' in lines
+    assert '| detr | 1 | refused: queries |' in lines
+    assert '| dyhead | 1 | aligned |' in lines
+    assert '| ssd | 1 | fails: invariant 4: other losses |' in lines
+    assert '| atss/a.py | 3 | ATSS, FPN | aligned |' in lines
+    assert 'Made by `python tools/check_zoo.py`. ' + summary(ROWS) in page
+    assert '`sort/x.py`' in page
+
+
+def test_readme_and_page_give_the_same_counts():
+    """The sentence of the page is in the README, word for word but for line breaks."""
+    page = (ROOT / 'docs' / 'zoo.md').read_text()
+    sentence = page[page.index('Of the ') :].split('\n')[0]
+    assert sentence in ' '.join((ROOT / 'README.md').read_text().split())

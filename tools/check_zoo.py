@@ -1,0 +1,153 @@
+"""Check AFP on the detectors that MMDetection has configs for, and write docs/zoo.md.
+
+Takes one config for each distinct combination of detector, necks, heads, prior generators, coders,
+assigners and RoI extractors, builds student and assistant with random weights, and checks
+invariants 1 to 4 on noise.
+Needs no data, no GPU and no network. Exits with 1 if a config fails an invariant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from fnmatch import fnmatch
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pd_mmdet.ratio import parse_ratio
+from pd_mmdet.zoo.check import Verdict, check_config, prepare_process
+from pd_mmdet.zoo.configs import find_configs, parts, read_config, representatives
+from pd_mmdet.zoo.table import Row, markdown, summary
+
+CACHE = Path('work_dirs', 'check_zoo.jsonl')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--all', action='store_true', help='check every config, which takes hours')
+    parser.add_argument(
+        '--configs',
+        nargs='+',
+        metavar='CONFIG',
+        help="check these, files or patterns of MMDetection's ('atss/*'), and write no page",
+    )
+    parser.add_argument('--ratio', type=parse_ratio, default=Fraction(2), help='default: 2')
+    parser.add_argument('--jobs', type=int, default=2, help='processes (default: 2)')
+    parser.add_argument(
+        '--out', type=Path, default=Path('docs', 'zoo.md'), help='the page (default: docs/zoo.md)'
+    )
+    parser.add_argument(
+        '--resume', action='store_true', help=f'take over what {CACHE} has, but failures'
+    )
+    return parser.parse_args()
+
+
+def select(patterns: list[str]) -> list[str]:
+    """The configs that patterns or paths name; exits where one names none."""
+    known = find_configs()
+    chosen: dict[str, None] = {}
+    for pattern in patterns:
+        found = [name for name in known if fnmatch(name, pattern)]
+        if not found and Path(pattern).is_file():
+            found = [pattern]
+        if not found:
+            sys.exit(f"error: {pattern} is neither a file nor a pattern of MMDetection's configs")
+        chosen.update(dict.fromkeys(found))
+    return list(chosen)
+
+
+def read_parts(name: str) -> tuple[str, ...] | None:
+    """The parts of a config's model; None where it has none, or one of another library's."""
+    cfg = read_config(name, imports=False)
+    if not cfg.get('model') or cfg.get('default_scope') != 'mmdet':
+        return None
+    return parts(cfg.model)
+
+
+def in_processes(function: Callable, names: Iterable[str], jobs: int) -> Iterator[tuple[str, Any]]:
+    """Each name, in the order in which they end, and what the function makes of it or raises."""
+    context = multiprocessing.get_context('fork')  # torch and mmdet are imported once
+    with ProcessPoolExecutor(jobs, context, initializer=prepare_process) as pool:
+        futures = {pool.submit(function, name): name for name in names}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.exception() or future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def read_all(jobs: int) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """The parts of all configs that have a model, and the names of those that nobody can read."""
+    names = find_configs()
+    print(f'Reading {len(names)} configs', flush=True)
+    found = dict(in_processes(read_parts, names, jobs))
+    unreadable = sorted(name for name, own in found.items() if isinstance(own, Exception))
+    return {name: found[name] for name in names if isinstance(found[name], tuple)}, unreadable
+
+
+def check_all(names: list[str], args: argparse.Namespace) -> dict[str, Verdict]:
+    """Check configs, telling how far it is; what is done is kept in a file."""
+    verdicts = {name: own for name, own in cached(args).items() if name in names}
+    CACHE.parent.mkdir(exist_ok=True)
+    start = time.time()
+    with CACHE.open('a') as file:
+        todo = [name for name in names if name not in verdicts]
+        check = partial(check_config, ratio=args.ratio)
+        for name, verdict in in_processes(check, todo, args.jobs):
+            if isinstance(verdict, BrokenProcessPool):
+                sys.exit('error: a process was killed, for want of memory? Try --resume --jobs 1')
+            if isinstance(verdict, Exception):
+                raise verdict
+            verdicts[name] = verdict
+            file.write(json.dumps([str(args.ratio), *verdict]) + '\n')
+            file.flush()
+            progress = f'[{len(verdicts)}/{len(names)}, {time.time() - start:.0f} s]'
+            print(progress, name, verdict.status, verdict.reason, flush=True)
+    return verdicts
+
+
+def cached(args: argparse.Namespace) -> dict[str, Verdict]:
+    """The verdicts of earlier runs at the same ratio, but failures; without --resume, none."""
+    if not args.resume:
+        CACHE.unlink(missing_ok=True)
+    if not CACHE.is_file():
+        return {}
+    lines = [json.loads(line) for line in CACHE.read_text().splitlines()]
+    verdicts = (Verdict(*own) for ratio, *own in lines if ratio == str(args.ratio))
+    return {verdict.config: verdict for verdict in verdicts if verdict.status != 'fails'}
+
+
+def main() -> None:
+    args = parse_args()
+    if args.configs:
+        verdicts = check_all(select(args.configs), args)
+    else:
+        combinations, unreadable = read_all(args.jobs)
+        groups = representatives(combinations)
+        if args.all:
+            groups = {name: [name] for name in combinations}
+        verdicts = check_all(sorted(groups), args)
+        rows = [Row(combinations[name], groups[name], verdicts[name]) for name in sorted(groups)]
+        command = 'python tools/check_zoo.py' + ' --all' * args.all
+        if args.ratio != 2:
+            command += f' --ratio {args.ratio}'
+        args.out.write_text(markdown(rows, unreadable, command))
+        print(f'{summary(rows)}\nWritten: {args.out}')
+    failing = sorted(name for name, verdict in verdicts.items() if verdict.status == 'fails')
+    if failing:
+        sys.exit(f'{len(failing)} fail: {", ".join(failing)}')
+
+
+if __name__ == '__main__':
+    main()
