@@ -1,15 +1,19 @@
-"""The pipeline of a student that is deployed: its files are really small."""
+"""Pipeline and dataset of a student that is deployed: its files are really small."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from numbers import Real
 from typing import Any
 
+from mmdet.registry import DATASETS
+from mmengine.dataset import BaseDataset
+
 from .ratio import parse_ratio
 
+PACKAGE = 'pd_mmdet'
 _IMG_SCALE = dict(img_scale=(640, 640))
 SIZES: dict[str, dict[str, Any]] = {
     'CachedMixUp': _IMG_SCALE,
@@ -64,6 +68,26 @@ def deployed_pipeline(pipeline: Sequence[dict], ratio: int | float | str | Fract
 def makes_small(pipeline: Any) -> bool:
     """Whether a pipeline makes the small image itself: ``LowResolution`` is anywhere in it."""
     return 'LowResolution' in _names(pipeline)
+
+
+def stock_dataset(dataset: dict) -> dict[str, Any]:
+    """What makes the stock dataset of one of this package: the type of that which it extends, and
+    its own ``metainfo``. Nothing for what is no dataset of this package.
+
+    Args:
+        dataset: A config.
+    """
+    own = DATASETS.module_dict.get(str(dataset.get('type')).rpartition('.')[2])
+    if not (isinstance(own, type) and issubclass(own, BaseDataset) and is_ours(own)):
+        return {}
+    stock = next(base for base in own.__mro__ if not is_ours(base))
+    metainfo = {**own.METAINFO, **(dataset.get('metainfo') or {})}
+    return dict(type=stock.__name__, metainfo=metainfo)
+
+
+def is_ours(registered: Callable) -> bool:
+    """Whether a class or function is of this package."""
+    return registered.__module__.partition('.')[0] == PACKAGE
 
 
 def _names(value: Any) -> Iterator[str]:

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mmdet.registry
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import BaseDataset
 from mmengine.registry import Registry, init_default_scope
 
 from .checkpoint import load_data
 from .config import load_config
-from .deploy import deployed_pipeline, makes_small
+from .deploy import PACKAGE, deployed_pipeline, is_ours, makes_small, stock_dataset
 from .distillers.teacher import check_fits, student_part
 from .mixin import with_preprocessor
 
-PACKAGE = 'pd_mmdet'
 KEPT = (
     'default_scope',
     'custom_imports',
@@ -83,10 +82,22 @@ def export_student(
     meta = dict(cfg=text)
     if 'dataset_meta' in saved['meta']:
         meta['dataset_meta'] = _plain(saved['meta']['dataset_meta'])
-    files[0].parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(meta=meta, state_dict=weights), files[1])
-    files[0].write_text(''.join(f'# {note}\n' for note in notes) + text, encoding='utf-8')
+    _write(
+        files, ''.join(f'# {note}\n' for note in notes) + text, dict(meta=meta, state_dict=weights)
+    )
     return files
+
+
+def _write(files: list[Path], text: str, saved: dict) -> None:
+    """Write both elsewhere first: one without the other would stand in the next export's way."""
+    folder = files[0].parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder) as unfinished:
+        config, checkpoint = (Path(unfinished, file.name) for file in files)
+        config.write_text(text, encoding='utf-8')
+        torch.save(saved, checkpoint)
+        checkpoint.rename(files[1])
+        config.rename(files[0])
 
 
 def _check_config(cfg: dict, config: str | os.PathLike) -> None:
@@ -201,33 +212,28 @@ def _without_package(node: Any, notes: list[str], path: str = '') -> Any:
         key: _without_package(inner, notes, f'{path}.{key}'.lstrip('.'))
         for key, inner in node.items()
     }
-    own = dict(_registered()).get(str(node.get('type')).rpartition('.')[2])
-    if own is None:
+    name = str(node.get('type')).rpartition('.')[2]
+    if name not in _registered():
         return node
-    if not (isinstance(own, type) and issubclass(own, BaseDataset)):
+    stock = stock_dataset(node)
+    if not stock:
         raise ValueError(
             f'{path}: {node["type"]} is part of {PACKAGE}, so no plain MMDetection config can have '
             'it; change the config of the distiller'
         )
-    stock = next(base for base in own.__mro__ if not _is_ours(base))
-    note = f'{own.__name__} is part of {PACKAGE}; here is {stock.__name__}, which it extends.'
+    note = f'{name} is part of {PACKAGE}; here is {stock["type"]}, which it extends.'
     if note not in notes:
         notes.append(note)
-    metainfo = {**own.METAINFO, **(node.get('metainfo') or {})}
-    return node | dict(type=stock.__name__, metainfo=metainfo)
+    return node | stock
 
 
-def _registered() -> Iterator[tuple[str, Callable]]:
-    """Name and class, or function, of what this package adds to MMDetection's registries."""
+def _registered() -> Iterator[str]:
+    """Names of what this package adds to MMDetection's registries."""
     for registry in vars(mmdet.registry).values():
         if isinstance(registry, Registry):
             for name, registered in registry.module_dict.items():
-                if _is_ours(registered):
-                    yield name, registered
-
-
-def _is_ours(registered: Callable) -> bool:
-    return registered.__module__.partition('.')[0] == PACKAGE
+                if is_ours(registered):
+                    yield name
 
 
 def _weights(

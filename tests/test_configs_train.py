@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mmdet.datasets import CocoDataset, VOCDataset
-from mmdet.registry import DATASETS, MODELS
+from mmdet.registry import DATASETS, METRICS, MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -127,3 +127,22 @@ def test_it_trains_a_step_and_predicts(file: Path):
     with torch.no_grad():
         (found,) = model.eval().test_step(items(cfg.val_dataloader, 1))
     assert found.pred_instances.bboxes.shape[1] == 4
+
+
+@pytest.mark.parametrize('stage', ['ceiling', 'baseline', 'assistant', 'deploy'])
+def test_finding_what_is_annotated_in_voc_is_perfect(stage: str):
+    file = CONFIGS / 'faster_rcnn' / 'faster-rcnn_r50-r18_fpn_1x_voc0712_k4' / f'{stage}.py'
+    cfg = Config.fromfile(file)
+    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    metric = METRICS.build(cfg.val_evaluator)
+    metric.dataset_meta = dataset.metainfo
+    truth = torch.tensor([(x, y, x + w, y + h) for x, y, w, h in BOXES], dtype=torch.float)
+    for index in range(len(dataset)):
+        sample = dataset[index]['data_samples']
+        # On the image that the detector sees, and back to the pixels of the file as heads do it.
+        height, width = sample.img_shape
+        seen = truth * torch.tensor([width / SIDE[0], height / SIDE[1]] * 2)
+        bboxes = seen / torch.tensor(sample.scale_factor).repeat(2)
+        found = dict(bboxes=bboxes, scores=torch.ones(len(BOXES)), labels=torch.arange(len(BOXES)))
+        metric.process({}, [sample.to_dict() | dict(pred_instances=found)])
+    assert metric.evaluate(len(dataset))['pascal_voc/mAP'] == 1

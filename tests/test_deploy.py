@@ -16,7 +16,7 @@ from mmengine.config import ConfigDict
 from mmengine.hub import get_config
 
 import pd_mmdet  # noqa: F401
-from pd_mmdet.deploy import SIZES, deployed_pipeline, makes_small
+from pd_mmdet.deploy import SIZES, deployed_pipeline, makes_small, stock_dataset
 
 register_all_modules()
 LOAD = dict(type='LoadImageFromFile')
@@ -163,6 +163,16 @@ def test_pipelines_of_the_zoo():
 def test_refused(transform, named):
     with pytest.raises(ValueError, match=named):
         deployed_pipeline([LOAD, transform, PACK], 2)
+
+
+def test_a_dataset_of_this_package_becomes_the_one_that_it_extends():
+    classes = ('RBC', 'WBC', 'Platelets')
+    stock = stock_dataset(dict(type='mmdet.BCCDDataset', ann_file='x'))
+    assert stock['type'] == 'XMLDataset' and stock['metainfo']['classes'] == classes
+    own = stock_dataset(dict(type='BCCDDataset', metainfo=dict(classes=('cell',))))['metainfo']
+    assert own == stock['metainfo'] | dict(classes=('cell',))
+    for other in ('XMLDataset', 'ConcatDataset', 'LowResolution', None):
+        assert stock_dataset(dict(type=other)) == {}
 
 
 def test_the_table_has_the_stock_options_and_their_defaults():

@@ -51,7 +51,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--teacher-ckpt',
         metavar='FILE',
-        help='weights of the teacher, file or URL (default: where train_tas.py leaves them)',
+        help='weights of the teacher (default: where train_tas.py leaves them)',
     )
     parser.add_argument(
         '--out',

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
-import torch
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import BaseBoxes, scale_boxes
 from mmdet.structures.mask import BaseInstanceMasks
@@ -118,5 +117,5 @@ def _resize(maps: Tensor, shape: Sequence[int]) -> Tensor:
     """Maps (n, H, W) of labels or of truth values, by nearest neighbours."""
     if not len(maps):
         return maps.new_zeros(0, *shape)
-    resized = interpolate(maps[None].to(torch.float64), size=list(shape), mode='nearest-exact')
+    resized = interpolate(maps[None].float(), size=list(shape), mode='nearest-exact')
     return resized[0].to(maps.dtype)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from ..deploy import deployed_pipeline
+from ..deploy import PACKAGE, deployed_pipeline
 from .given import Given
 from .pipelines import Pipelines, derived, with_views
 from .schedule import training_length
@@ -16,8 +16,14 @@ from .stages import FILES, VARIABLES
 from .terms import ISRD_WEIGHT, Choice
 from .write import Changed, Code, Remark
 
-PACKAGE = 'pd_mmdet'
 HOOKS = ('TeacherHook', 'PriorCoverageHook')
+DIVIDED_LESS = (
+    'The images are not divided by their deviation, so the loss is larger and its weight smaller.'
+)
+DIVIDED_MORE = (
+    'The images are divided by more than their deviation, so the loss is smaller and its weight '
+    'larger.'
+)
 
 
 @dataclass(frozen=True)
@@ -160,13 +166,13 @@ def deploy(source: Source) -> dict[str, Any]:
     pipelines = {
         name: deployed_pipeline(pipeline, source.ratio) for name, pipeline in data.test.items()
     }
-    nothing = dict.fromkeys(('train_dataloader', 'train_cfg', 'optim_wrapper'))
+    nothing = dict.fromkeys(('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'))
     return dict(
         _base_=given.base,
         **_without_package(given),
         **_small_model(source),
         **pipelines,
-        **data.loaders(('val_dataloader', 'test_dataloader')),
+        **data.loaders(('val_dataloader', 'test_dataloader'), stock=True),
         remark=Remark('What is deployed is not trained here, but by student.py.'),
         **nothing,
     )
@@ -199,10 +205,11 @@ def _imports(given: Given) -> list[str]:
 def _without_package(given: Given) -> dict[str, Any]:
     """What takes the package and its hooks out of a config that has them."""
     imports, hooks = _imports(given), given.cfg.get('custom_hooks') or []
-    if PACKAGE not in imports:
+    others = [name for name in imports if name.partition('.')[0] != PACKAGE]
+    if others == imports:
         return {}
     return dict(
-        custom_imports=dict(imports=[name for name in imports if name != PACKAGE]),
+        custom_imports=dict(imports=others),
         custom_hooks=[hook for hook in hooks if hook['type'] not in HOOKS],
     )
 
@@ -216,7 +223,10 @@ def _small_model(source: Source) -> dict[str, Any]:
 
 
 def _preprocessor(given: Given, changes: dict[str, Any]) -> dict[str, Any]:
-    """Move a preprocessor that stands beside the model into it: a teacher is built of its model."""
+    """What changes in a model, its preprocessor included.
+
+    One that stands beside the model moves into it, because a teacher is built of its model alone.
+    """
     cfg = given.cfg
     if cfg.model.get('data_preprocessor') or not cfg.get('data_preprocessor'):
         return changes
@@ -244,11 +254,9 @@ def _terms(chosen: Choice) -> dict[str, Any]:
 
 def _isrd(chosen: Choice) -> dict[str, Any]:
     if chosen.isrd:
-        remark = Remark(
-            'Its loss is in grey levels, as far as the preprocessor does not divide them.'
-        )
-        usual = chosen.isrd['weight'] == ISRD_WEIGHT
-        return dict(**({} if usual else dict(isrd_remark=remark)), isrd=chosen.isrd)
+        weight = chosen.isrd['weight']
+        remark = Remark(DIVIDED_LESS if weight < ISRD_WEIGHT else DIVIDED_MORE)
+        return dict(**({} if weight == ISRD_WEIGHT else dict(isrd_remark=remark)), isrd=chosen.isrd)
     return dict(isrd=Remark(f'isrd is left out: {chosen.reasons["isrd"]}'))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,18 +41,15 @@ def read(name: str, out: Path) -> Given:
         out: The recipe's folder.
 
     Raises:
-        FileNotFoundError: There is none.
-        ValueError: It is not the config of a plain detector's training, or nothing is packed.
+        FileNotFoundError: It, or a file that it inherits, is not there.
+        ValueError: It cannot be read, it is not the config of a plain detector's training, or
+            nothing is packed.
     """
-    if name.startswith('mmdet::'):
-        try:
-            given = Given(name, name, _plain(get_config(name)))
-        except OSError as error:
-            raise FileNotFoundError(f'no config {name}: {error}') from None
-    elif Path(name).is_file():
-        given = Given(name, _path_from(out, Path(name)), _plain(Config.fromfile(name)))
-    else:
+    stock = name.startswith('mmdet::')
+    if not stock and not Path(name).is_file():
         raise FileNotFoundError(f'no config file at {Path(name).absolute()}')
+    base = name if stock else _path_from(out, Path(name))
+    given = Given(name, base, _plain(_load(name, get_config if stock else Config.fromfile)))
     _check(given)
     return given
 
@@ -62,13 +60,29 @@ def check_same_classes(student: Given, teacher: Given) -> None:
     Raises:
         ValueError: They differ.
     """
-    for what, found in (('classes', _class_names), ('num_classes', _num_classes)):
-        own, other = found(student.cfg), found(teacher.cfg)
-        if own and other and own != other:
-            raise ValueError(
-                'student and teacher must have the same classes in the same order, but '
-                f'{student.name} has {what}={own}, {teacher.name} {what}={other}'
-            )
+    must = 'student and teacher must have the same classes in the same order, but'
+    own, other = _class_names(student.cfg), _class_names(teacher.cfg)
+    if own and other and own != other:
+        pairs = enumerate(zip(own, other), 1)
+        first = (f', and number {at} is {a!r} and {b!r}' for at, (a, b) in pairs if a != b)
+        raise ValueError(
+            f'{must} {student.name} has {len(own)}, {teacher.name} has {len(other)}'
+            + next(first, '')
+        )
+    own, other = _num_classes(student.cfg), _num_classes(teacher.cfg)
+    if own and other and own != other:
+        raise ValueError(
+            f'{must} {student.name} has num_classes={own}, {teacher.name} num_classes={other}'
+        )
+
+
+def _load(name: str, read: Callable[[str], Config]) -> Config:
+    try:
+        return read(name)
+    except OSError as error:
+        raise FileNotFoundError(f'no config {name}, or not all that it inherits: {error}') from None
+    except Exception as error:  # a config is a program
+        raise ValueError(f'{name} cannot be read: {type(error).__name__}: {error}') from error
 
 
 def _plain(cfg: Config) -> ConfigDict:

@@ -19,7 +19,16 @@ from ..ratio import parse_ratio
 from . import files
 from .files import Source
 from .given import check_same_classes, read
-from .terms import REFUSALS, SAME_NETWORK, TWO_NETWORKS, Choice, choose, isrd_options, why_not
+from .terms import (
+    REFUSALS,
+    SAME_NETWORK,
+    TWO_NETWORKS,
+    Choice,
+    choose,
+    isrd_options,
+    message,
+    why_not,
+)
 from .write import config_text
 
 COMMENTS = dict(
@@ -81,7 +90,7 @@ def make_recipe(
         teacher: Config of the teacher, likewise.
         ratio: Side of the large image over the small one, see :func:`parse_ratio`.
         out: The recipe's folder: not there yet, or empty.
-        teacher_checkpoint: Weights of the teacher (file or URL), where there are some.
+        teacher_checkpoint: File with weights of the teacher, where there are some.
 
     Raises:
         FileExistsError: ``out`` is there and not empty.
@@ -92,9 +101,8 @@ def make_recipe(
     exact = parse_ratio(ratio)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f'{out} is there and not empty: nothing was written')
-    if teacher_checkpoint and '://' not in teacher_checkpoint:
-        if not Path(teacher_checkpoint).is_file():
-            raise FileNotFoundError(f'no checkpoint at {Path(teacher_checkpoint).absolute()}')
+    if teacher_checkpoint:
+        _check_file(teacher_checkpoint)
     given = read(student, out), read(teacher, out)
     check_same_classes(*given)
     source = Source(*given, exact, out.resolve().name, teacher_checkpoint)
@@ -103,6 +111,13 @@ def make_recipe(
         _write(recipe, source)
         _check(recipe, teacher_checkpoint)
     return recipe
+
+
+def _check_file(checkpoint: str) -> None:
+    if '://' in checkpoint:
+        raise ValueError(f'{checkpoint} is no file: download it first, and name the file')
+    if not Path(checkpoint).is_file():
+        raise FileNotFoundError(f'no checkpoint at {Path(checkpoint).absolute()}')
 
 
 @contextmanager
@@ -161,7 +176,7 @@ def _places(assistant: dict, name: str) -> set[str]:
     try:
         return set(dict(MODELS.build(copy.deepcopy(assistant)).named_modules()))
     except REFUSALS as error:
-        raise ValueError(f'{name} cannot be distilled: {error}') from error
+        raise ValueError(f'{name} cannot be distilled: {message(error)}') from error
 
 
 def _said(choice: Choice) -> str:
@@ -174,5 +189,5 @@ def _check(recipe: Recipe, teacher_checkpoint: str | None) -> None:
         reason = why_not(recipe.model(file.removesuffix('.py')))
         if reason is not None:
             raise ValueError(f'{recipe.folder / file} cannot be built: {reason}')
-    if teacher_checkpoint and '://' not in teacher_checkpoint:
+    if teacher_checkpoint:
         Teacher(MODELS, str(recipe.folder / 'teacher.py'), teacher_checkpoint).load()

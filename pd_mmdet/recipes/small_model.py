@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from fractions import Fraction
 from numbers import Real
 from typing import Any
+
+from mmdet.registry import TASK_UTILS
 
 from .write import Code, Remark
 
@@ -15,6 +18,8 @@ what the network's strides ask for, and stay."""
 STRIDE = 32
 """Coarsest stride at which the necks of the zoo join levels: whole cells need whole multiples."""
 
+UNKNOWN_ANCHORS = 'but which option makes these anchors smaller is not known: set it here.'
+
 UNFROZEN = dict(EfficientNet=0)
 """What ``frozen_stages`` is where nothing is frozen, in backbones where that is not -1."""
 
@@ -23,8 +28,7 @@ def small_model(model: dict, ratio: Fraction) -> dict[str, Any]:
     """What a child config says of the model, to be merged into the given one.
 
     The backbone is unfrozen, batches are padded to whole strides and resized within smaller sizes,
-    and anchors of ``AnchorGenerator`` shrink with the objects. Points and whatever else follows
-    from strides stays.
+    and anchors shrink with the objects. Points and whatever else follows from strides stays.
 
     Args:
         model: The detector's config for the large image. Not changed.
@@ -42,8 +46,10 @@ def small_model(model: dict, ratio: Fraction) -> dict[str, Any]:
     for name in ('rpn_head', 'bbox_head'):
         anchors = _small_anchors(model.get(name), ratio)
         if anchors:
-            remark = Remark(f'Objects are {ratio} times as small, and so are their anchors.')
-            changes[name] = dict(remark=remark, **anchors)
+            said = 'and so are their anchors.' if all(anchors.values()) else UNKNOWN_ANCHORS
+            remark = Remark(f'Objects are {ratio} times as small, {said}')
+            known = {key: sizes for key, sizes in anchors.items() if sizes}
+            changes[name] = dict(remark=remark, **known)
     return changes
 
 
@@ -66,14 +72,35 @@ def _small_augment(augment: dict, ratio: Fraction) -> dict:
 
 
 def _small_anchors(head: Any, ratio: Fraction) -> dict[str, Any]:
-    """For each anchor generator of a head (some have several) its smaller scales."""
-    changes = {}
-    for name, generator in head.items() if isinstance(head, dict) else ():
-        if name.endswith('anchor_generator'):
-            scales = [key for key in ('octave_base_scale', 'scales') if generator.get(key)]
-            if scales:
-                changes[name] = {key: _divided(generator[key], ratio, _exact) for key in scales}
-    return changes
+    """For each anchor generator of a head (some have several) its smaller sizes or scales."""
+    return {
+        name: {key: _divided(size, ratio, _exact) for key, size in _anchor_sizes(generator).items()}
+        for name, generator in (head.items() if isinstance(head, dict) else ())
+        if name.endswith('anchor_generator') and 'Anchor' in generator['type']  # or it has points
+    }
+
+
+def _anchor_sizes(generator: dict) -> dict[str, Any]:
+    """Options of an anchor generator to which its anchors' sizes are proportional, if any."""
+    if generator['type'].rpartition('.')[2] == 'SSDAnchorGenerator':
+        return _ssd_sizes(generator)
+    if generator.get('base_sizes'):
+        return dict(base_sizes=generator['base_sizes'])
+    keys = ('octave_base_scale', 'scales')
+    return {key: generator[key] for key in keys if generator.get(key)}
+
+
+def _ssd_sizes(generator: dict) -> dict[str, list]:
+    """Smallest and largest size of each level, which SSD else computes for 300 and 512 pixels."""
+    keys = ('min_sizes', 'max_sizes')
+    if all(generator.get(key) for key in keys):
+        return {key: generator[key] for key in keys}
+    built = TASK_UTILS.build(copy.deepcopy(generator))
+    # The second anchor of a level is as large as the geometric mean of both.
+    largest = [
+        round(size * float(scales[1]) ** 2) for size, scales in zip(built.base_sizes, built.scales)
+    ]
+    return dict(min_sizes=built.base_sizes, max_sizes=largest)
 
 
 def _divided(value: Any, ratio: Fraction, rounded: Any) -> Any:

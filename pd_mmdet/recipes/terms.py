@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import traceback
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mmdet.registry import MODELS
@@ -33,7 +35,16 @@ ISRD_WEIGHT, STD = 0.5, 57.7
 """ISRD's weight where the preprocessor divides grey levels by about this standard deviation,
 ImageNet's. Its loss is in what is left of them, so elsewhere the weight follows the divisor."""
 
-REFUSALS = (TypeError, ValueError, NotImplementedError, RuntimeError)
+REFUSALS = (
+    AssertionError,
+    ImportError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What builders of models raise where a config is wrong."""
 
 
 @dataclass
@@ -100,5 +111,14 @@ def why_not(model: dict) -> str | None:
     try:
         MODELS.build(copy.deepcopy(model))
     except REFUSALS as error:
-        return str(error)
+        return message(error)
     return None
+
+
+def message(error: Exception) -> str:
+    """What an error says, without the quotes of a KeyError; where it says nothing, its place."""
+    said = error.args[0] if isinstance(error, KeyError) and error.args else error
+    if str(said):
+        return str(said)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f'{type(error).__name__} at {place.line!r} in {Path(place.filename).name}'

@@ -125,7 +125,7 @@ def _thin(node: Any) -> None:
                 node[key] = _thinned(value)
             elif key == 'num_groups':
                 node[key] = 4
-            elif key in ('num_classes', 'num_things_classes') and value == 80:
+            elif key == 'num_classes' and value == 80:
                 node[key] = CLASSES
             else:
                 _thin(value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil
@@ -247,6 +249,33 @@ def test_deployment_resizes_to_the_small_scale_without_this_package(zoo):
         large, small = (one[loader].dataset.pipeline[1].scale for one in (stock, cfg))
         assert small == tuple(ceil(side / 2) for side in large)
     assert cfg.train_dataloader is cfg.train_cfg is cfg.optim_wrapper is None
+    assert cfg.param_scheduler is None
+
+
+# In a process that cannot import this package.
+STOCK = """
+import sys
+sys.modules['pd_mmdet'] = None
+from mmdet.registry import DATASETS, MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+register_all_modules()
+cfg = Config.fromfile(sys.argv[1])
+MODELS.build(cfg.model)
+for loader in (cfg.val_dataloader, cfg.test_dataloader):
+    dataset = DATASETS.build(dict(loader.dataset, lazy_init=True))
+    print(type(dataset).__name__, *dataset.metainfo['classes'])
+"""
+
+
+def test_a_dataset_of_this_package_is_deployed_as_a_stock_one(tmp_path):
+    family = Path(__file__).parents[2] / 'configs' / 'faster_rcnn'
+    given = family / 'faster-rcnn_r18_slim_fpn_800it_bccd.py'
+    write(source_of(str(given), tmp_path), tmp_path)
+    command = [sys.executable, '-c', STOCK, tmp_path / 'deploy.py']
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-2:] == ['XMLDataset RBC WBC Platelets'] * 2
 
 
 def without_sizes(value: Any) -> Any:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,11 +8,13 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from mmengine.runner import Runner
 
-from pd_mmdet.recipes import terms
+from pd_mmdet.recipes import make, terms
 from pd_mmdet.recipes.make import make_recipe
 from pd_mmdet.recipes.stages import plan
 
+CONFIGS = Path(__file__).parents[2] / 'configs'
 STAGES = ['teacher', 'ceiling', 'baseline', 'assistant', 'student', 'one_stage', 'deploy']
 
 
@@ -55,6 +58,46 @@ def test_terms_of_the_stages(pair, tmp_path):
     assert 'isrd' not in models['assistant']
 
 
+@pytest.mark.parametrize(
+    'family, recipe, student, teacher',
+    [
+        (
+            'faster_rcnn',
+            'faster-rcnn_r50-r18_fpn_1x_voc0712_k4',
+            'faster-rcnn_r18_fpn_1x_voc0712.py',
+            'faster-rcnn_r50_fpn_1x_voc0712.py',
+        ),
+        (
+            'retinanet',
+            'retinanet_r50-r18_fpn_1x_coco_k2',
+            'retinanet_r18_fpn_1x_coco.py',
+            'retinanet_r50_fpn_1x_coco.py',
+        ),
+    ],
+)
+def test_shipped_recipes_are_what_is_written(
+    family, recipe, student, teacher, tmp_path, monkeypatch
+):
+    shipped, out = CONFIGS / family / recipe, tmp_path / family / recipe
+    shutil.copytree(CONFIGS / '_base_', tmp_path / '_base_')
+    (tmp_path / family).mkdir()
+    pair = [str(shutil.copy(CONFIGS / family / name, out.parent)) for name in (student, teacher)]
+    monkeypatch.setattr(make, '_check', lambda *_: None)  # test_configs_train.py builds them
+    make_recipe(*pair, int(recipe[-1]), out)
+    written = {file.name: file.read_text() for file in out.glob('*.py')}
+    assert written == {file.name: file.read_text() for file in shipped.glob('*.py')}
+
+
+def test_mmengine_tests_what_is_deployed(pair, tmp_path):
+    make_recipe(*pair, 2, tmp_path / 'out')
+    cfg = Config.fromfile(tmp_path / 'out' / 'deploy.py')
+    cfg.work_dir = str(tmp_path / 'work')
+    cfg.test_dataloader.update(num_workers=0, persistent_workers=False)
+    runner = Runner.from_cfg(cfg)
+    runner.test()
+    assert type(runner.model).__module__ == 'mmdet.models.detectors.retinanet'
+
+
 def test_what_cannot_be_had_is_left_out_with_the_reason(pair, tmp_path, monkeypatch):
     row = ('bbox_head', 'bbox_head', 'DenseHeadDistributionLoss', 1.0)
     monkeypatch.setitem(terms.SAME_NETWORK, 'ld', row)
@@ -77,6 +120,10 @@ def test_isrd_follows_the_normalisation(pair, tmp_path):
     make_recipe(student, pair[1], 2, tmp_path / 'out')
     # 0.5 where images are divided by 57; grey levels are 57 times as large.
     assert Config.fromfile(tmp_path / 'out' / 'student.py').model.isrd == dict(weight=0.009)
+    text = ' '.join((tmp_path / 'out' / 'student.py').read_text().split())
+    assert 'not divided by their deviation, so the loss is larger and its weight smaller.' in (
+        text.replace('# ', '')
+    )
 
 
 def test_one_stage_is_left_out_where_no_level_is_shared(pair, tmp_path):
@@ -121,6 +168,14 @@ def test_missing_files(pair, tmp_path):
         make_recipe('mmdet::no/such.py', pair[1], 2, tmp_path / 'out')
     with pytest.raises(FileNotFoundError, match='no checkpoint at .*no.pth'):
         make_recipe(*pair, 2, tmp_path / 'out', 'no.pth')
+    with pytest.raises(FileNotFoundError, match='no config .*orphan.py, or not all'):
+        make_recipe(changed(tmp_path, 'gone.py', '', 'orphan.py'), pair[1], 2, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_an_address_is_no_file(pair, tmp_path):
+    with pytest.raises(ValueError, match='https://x.org/t.pth is no file: download it first'):
+        make_recipe(*pair, 2, tmp_path / 'out', 'https://x.org/t.pth')
     assert not (tmp_path / 'out').exists()
 
 
@@ -141,8 +196,19 @@ def test_missing_files(pair, tmp_path):
         (
             'metainfo = dict(classes=("a", "b"))\n'
             'train_dataloader = dict(dataset=dict(metainfo=metainfo))',
-            r"changed.py has classes=\('a', 'b'\)",
+            "changed.py has 2, .*teacher.py has 10, and number 1 is 'a' and ",
         ),
+        ('model = dict(', 'changed.py cannot be read: SyntaxError'),
+        ('x = 1 / 0', 'changed.py cannot be read: ZeroDivisionError'),
+        (
+            "model = dict(type='RetinaNett')",
+            'changed.py cannot be distilled: .*RetinaNett is not in the mmdet::model registry',
+        ),
+        (
+            'model = dict(backbone=dict(depth=19))',
+            'cannot be distilled: invalid depth 19 for resnet',
+        ),
+        ('model = dict(neck=dict(in_channels=3))', "Error at 'assert .*in_channels.*' in fpn.py"),
         (
             'model = dict(neck=None)',
             'changed.py cannot be distilled: AFP of RetinaNet: it has no neck',
@@ -153,6 +219,13 @@ def test_configs_of_which_no_recipe_can_be_made(text, message, pair, tmp_path):
     student = changed(tmp_path, pair[0], text)
     with pytest.raises(ValueError, match=message):
         make_recipe(student, pair[1], 2, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_teacher_that_cannot_be_built_is_named(pair, tmp_path):
+    teacher = changed(tmp_path, pair[1], "model = dict(type='RetinaNett')")
+    with pytest.raises(ValueError, match='cannot learn from .*changed.py: .*RetinaNett is not in'):
+        make_recipe(pair[0], teacher, 2, tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
 
 

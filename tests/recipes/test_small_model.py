@@ -51,6 +51,40 @@ def test_anchors_shrink_with_the_objects(name, generators, ratio, tmp_path):
         assert large.strides == little.strides
 
 
+@pytest.mark.parametrize('ratio', [TWO, Fraction(3), Fraction(3, 2)])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'yolo/yolov3_d53_8xb8-320-273e_coco.py',
+        'ssd/ssd300_coco.py',
+        'ssd/ssd512_coco.py',
+        'ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco.py',
+    ],
+)
+def test_anchors_whose_sizes_are_said_level_by_level_shrink(name, ratio, tmp_path):
+    register_all_modules()
+    given = model_of(name)
+    small = merged(given, ratio, tmp_path)
+    large, little = (
+        TASK_UTILS.build(cfg.bbox_head.anchor_generator).base_anchors for cfg in (given, small)
+    )
+    for own, other in zip(large, little, strict=True):
+        size, small_size = own[:, 2:] - own[:, :2], other[:, 2:] - other[:, :2]
+        assert torch.allclose(size, small_size * float(ratio))
+
+
+def test_base_sizes_that_scales_multiply_shrink_once():
+    generator = dict(type='AnchorGenerator', base_sizes=[16, 32], scales=[8], strides=[16, 32])
+    head = small_model(dict(rpn_head=dict(anchor_generator=generator)), TWO)['rpn_head']
+    assert head['anchor_generator'] == dict(base_sizes=[8, 16])
+
+
+def test_anchors_of_unknown_generators_stay_with_a_remark():
+    generator = dict(type='LegacySSDAnchorGenerator', input_size=300, strides=[8, 16])
+    head = small_model(dict(bbox_head=dict(anchor_generator=generator)), TWO)['bbox_head']
+    assert list(head) == ['remark'] and 'is not known: set it here' in head['remark']
+
+
 def test_the_stem_is_trained(tmp_path):
     register_all_modules()
     given = model_of('retinanet/retinanet_r50_fpn_1x_coco.py')
@@ -73,6 +107,9 @@ def test_batches_are_padded_to_whole_strides_where_they_were_not():
 def test_points_stay():
     fcos = model_of('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py')
     assert list(small_model(fcos, TWO)) == ['backbone']
+    rtmdet = model_of('rtmdet/rtmdet_tiny_8xb32-300e_coco.py')
+    assert rtmdet.bbox_head.anchor_generator.type == 'MlvlPointGenerator'
+    assert list(small_model(rtmdet, TWO)) == ['data_preprocessor']
 
 
 def test_a_backbone_that_freezes_nothing_stays():

@@ -399,6 +399,16 @@ def test_nothing_is_overwritten(trained, tmp_path, name):
     assert [file.read_text() for file in tmp_path.iterdir()] == ['mine']
 
 
+def test_a_failure_leaves_nothing(trained, tmp_path, monkeypatch):
+    def full(*args: object, **options: object) -> None:
+        raise OSError('no space left')
+
+    monkeypatch.setattr(torch, 'save', full)
+    with pytest.raises(OSError, match='no space left'):
+        export_student(trained.config, trained.checkpoint, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_only_this_package_has_is_refused(tmp_path):
     config = tmp_path / 'student.py'
     config.write_text(

@@ -33,6 +33,7 @@ def test_what_it_says(tmp_path):
         (['--ratio', '2', '--out', str(GLYPHS)], 'error: .* is there and not empty'),
         (['--ratio', '1', '--out', 'out'], 'error: ratio must be'),
         (['--ratio', '2', '--out', 'out', '--teacher-ckpt', 'no.pth'], 'error: no checkpoint at'),
+        (['--ratio', '2', '--out', 'out', '--teacher-ckpt', 'https://x'], 'error: .* download it'),
     ],
 )
 def test_bad_input(arguments, message, tmp_path, monkeypatch):

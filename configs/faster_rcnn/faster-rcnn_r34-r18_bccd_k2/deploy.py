@@ -17,9 +17,19 @@ test_pipeline = [
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'instances'),
     ),
 ]
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+val_dataloader = dict(
+    dataset=dict(
+        type='XMLDataset',
+        metainfo=dict(
+            classes=('RBC', 'WBC', 'Platelets'),
+            palette=[(220, 20, 60), (0, 128, 255), (255, 160, 0)],
+        ),
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = val_dataloader
 # What is deployed is not trained here, but by student.py.
 train_dataloader = None
 train_cfg = None
 optim_wrapper = None
+param_scheduler = None

@@ -27,3 +27,4 @@ test_dataloader = val_dataloader
 train_dataloader = None
 train_cfg = None
 optim_wrapper = None
+param_scheduler = None
