@@ -1,5 +1,5 @@
 import torch.nn.functional as F
-from mmdet.registry import MODELS
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 

@@ -27,6 +27,12 @@ def make(out: Path, train: int = 6, val: int = 4, size: int = 128, seed: int = 0
     return out
 
 
+def make_singles(out: Path, *options: object) -> Path:
+    result = run('--task', 'classification', '--out', out, *options)
+    assert result.returncode == 0, result.stderr
+    return out
+
+
 def hashes(folder: Path) -> dict[str, str]:
     files = sorted(p for p in folder.rglob('*') if p.is_file())
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
@@ -39,6 +45,13 @@ def annotations(folder: Path, split: str) -> dict:
 @pytest.fixture(scope='module')
 def glyphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp('data') / 'glyphs', train=60, val=10, size=160)
+
+
+@pytest.fixture(scope='module')
+def singles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classification set; fewer validation images than classes."""
+    out = tmp_path_factory.mktemp('data') / 'glyphs_cls'
+    return make_singles(out, '--train', 80, '--val', 15)
 
 
 def test_same_seed_gives_the_same_bytes(tmp_path):
@@ -103,13 +116,13 @@ def test_boxes_hardly_overlap(glyphs):
 
 def test_boxes_are_tight_around_what_was_painted(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
-    import make_glyphs
+    import glyph_drawing
 
-    monkeypatch.setattr(make_glyphs, 'OCCLUDED_SHARE', 0)
+    monkeypatch.setattr(glyph_drawing, 'OCCLUDED_SHARE', 0)
     grey = np.full((160, 160, 3), 128, np.float32)
     for seed in range(10):
         image = grey.copy()
-        objects = make_glyphs.draw_glyphs(np.random.default_rng(seed), image, [])
+        objects = glyph_drawing.draw_glyphs(np.random.default_rng(seed), image, [])
         painted = (np.abs(image - grey).max(2) > 0).astype(np.uint8)
         inside = np.zeros_like(painted)
         for _, (x, y, w, h) in objects:
@@ -190,3 +203,85 @@ def test_dataset_config_reads_the_data(glyphs, monkeypatch):
         xyxy = np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]])
         assert np.allclose(instances.bboxes.tensor.numpy(), xyxy, atol=1e-4)
     assert len(DATASETS.build(cfg.val_dataloader.dataset)) == 10
+
+
+def test_singles_have_the_same_bytes_whatever_the_count(singles, tmp_path):
+    known = hashes(singles)
+    fewer = hashes(make_singles(tmp_path / 'fewer', '--train', 30, '--val', 5))
+    assert len(known) == 80 + 15 + 1 and len(fewer) == 30 + 5 + 1
+    assert all(known[name] == fewer[name] for name in fewer if name.endswith('.png'))
+    other = hashes(make_singles(tmp_path / 'other', '--train', 30, '--val', 5, '--seed', 1))
+    assert other.keys() == fewer.keys() and not set(other.values()) & set(fewer.values())
+
+
+def test_singles_all_differ(singles, glyphs):
+    values = [*hashes(singles).values(), *hashes(glyphs).values()]
+    assert len(set(values)) == len(values)
+    assert all(cv2.imread(str(file)).shape == (64, 64, 3) for file in singles.rglob('*.png'))
+
+
+def test_mmpretrain_reads_the_singles(singles):
+    CustomDataset = pytest.importorskip('mmpretrain.datasets').CustomDataset
+    train, val = (
+        CustomDataset(data_root=str(singles), data_prefix=split, pipeline=[])
+        for split in ('train', 'val')
+    )
+    classes = train.metainfo['classes']
+    accents = ('', '-acute', '-dot', '-grave')
+    assert sorted(classes) == sorted(a + b for a in 'OQCGEF1I7T' for b in accents)
+    # Few as they are, validation images have the labels that training gives them.
+    assert val.metainfo['classes'] == classes and len(val) == 15
+    for dataset in (train, val):
+        for item in dataset:
+            assert Path(item['img_path']).parent.name == classes[item['gt_label']]
+    assert (np.bincount(train.get_gt_labels()) == 2).all()
+
+
+def test_single_glyphs_lie_whole_near_the_middle(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    import glyph_drawing
+
+    boxes = []
+
+    def note(*args):
+        boxes.append(paint_glyph(*args))
+        return boxes[-1]
+
+    paint_glyph = glyph_drawing.paint_glyph
+    monkeypatch.setattr(glyph_drawing, 'paint_glyph', note)
+    for index, strokes in enumerate(glyph_drawing.ACCENTED.values()):
+        glyph_drawing.render_single(np.random.default_rng(index), strokes, 64)
+    boxes = np.array(boxes)
+    assert (boxes[:, :2] > 0).all() and (boxes[:, :2] + boxes[:, 2:] < 64).all()
+    assert (np.abs(boxes[:, :2] + boxes[:, 2:] / 2 - 32) <= 5).all()
+
+
+def test_singles_again_change_nothing(singles):
+    before = {p: p.stat().st_mtime_ns for p in singles.rglob('*')}
+    result = run(
+        '--task', 'classification', '--out', singles, '--train', 80, '--val', 15, '--size', 64
+    )
+    assert result.returncode == 0 and 'already holds this data' in result.stdout
+    assert {p: p.stat().st_mtime_ns for p in singles.rglob('*')} == before
+
+
+@pytest.mark.parametrize('options', [('--seed', 1), ('--size', 80), ('--task', 'detection')])
+def test_singles_of_other_options_are_refused(singles, options):
+    before = hashes(singles)
+    defaults = ['--task', 'classification', '--train', 80, '--val', 15]
+    result = run('--out', singles, *defaults, *options)
+    assert result.returncode != 0 and str(singles) in result.stderr
+    assert hashes(singles) == before
+
+
+def test_singles_with_a_missing_image_are_refused(tmp_path):
+    out = make_singles(tmp_path / 'glyphs_cls', '--train', 2, '--val', 1)
+    (out / 'train' / 'Q' / '000001.png').unlink()
+    result = run('--task', 'classification', '--out', out, '--train', 2, '--val', 1)
+    assert result.returncode != 0 and not (out / 'train' / 'Q' / '000001.png').exists()
+
+
+def test_preview_of_singles_shows_three_sizes(singles, tmp_path):
+    sheet = tmp_path / 'sheet.png'
+    make_singles(singles, '--train', 80, '--val', 15, '--preview', sheet)
+    assert cv2.imread(str(sheet)).shape == (4 * (3 * 64 + 4), 3 * (9 * 64 + 4), 3)
