@@ -8,4 +8,5 @@ bash tools/setup_env.sh
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 .venv/bin/python -m ruff check .
 .venv/bin/python -m ruff format --check .
-.venv/bin/python -m pytest -q --durations=10 "$@"
+# A process a core; what a file's tests share is made once, in one of them.
+.venv/bin/python -m pytest -q --durations=10 -n auto --maxprocesses 8 --dist loadfile "$@"
