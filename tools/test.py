@@ -5,7 +5,6 @@ import os
 from copy import deepcopy
 from pathlib import Path
 
-import torch
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
 from mmdet.utils import setup_cache_size_limit_of_dynamo
@@ -15,6 +14,7 @@ from mmengine.runner import Runner
 
 from pd_mmdet.checkpoint import plain_data_only
 from pd_mmdet.config import load_config
+from pd_mmdet.processes import leave_group
 
 
 def parse_args() -> argparse.Namespace:
@@ -78,19 +78,21 @@ def augment(cfg: Config) -> None:
     dataset.pipeline = cfg.tta_pipeline
 
 
+def test(cfg: Config, out: str | None) -> None:
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if out:
+        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=out))
+    runner.test()
+
+
 def main() -> None:
     args = parse_args()
     setup_cache_size_limit_of_dynamo()
     plain_data_only()
     cfg = load_config(args.config, args.cfg_options, splits=['test'])
     apply_args(cfg, args)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    if args.out:
-        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
-    runner.test()
-    # Else a process that still has the group may abort as it ends, and torchrun the others with it.
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    test(cfg, args.out)
+    leave_group()
 
 
 if __name__ == '__main__':

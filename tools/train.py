@@ -4,7 +4,6 @@ import argparse
 import os
 from pathlib import Path
 
-import torch
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
@@ -12,6 +11,7 @@ from mmengine.runner import Runner
 
 from pd_mmdet.checkpoint import plain_data_only
 from pd_mmdet.config import load_config
+from pd_mmdet.processes import leave_group
 
 
 def parse_args() -> argparse.Namespace:
@@ -74,11 +74,8 @@ def main() -> None:
     plain_data_only()
     cfg = load_config(args.config, args.cfg_options, splits=['train', 'val'])
     apply_args(cfg, args)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.train()
-    # Else a process that still has the group may abort as it ends, and torchrun the others with it.
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    (RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)).train()
+    leave_group()
 
 
 if __name__ == '__main__':
