@@ -12,6 +12,7 @@ from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset
 
 from .ratio import parse_ratio
+from .transforms.fixed_size import check_fixed_size, transform_name
 
 PACKAGE = 'pd_mmdet'
 _IMG_SCALE = dict(img_scale=(640, 640))
@@ -20,6 +21,9 @@ SIZES: dict[str, dict[str, Any]] = {
     'CachedMosaic': _IMG_SCALE,
     'CenterCrop': dict(crop_size=None),
     'CutOut': dict(cutout_shape=None),
+    'Cutout': dict(shape=None, magnitude_range=None),
+    'EfficientNetCenterCrop': dict(crop_size=None, crop_padding=32),
+    'EfficientNetRandomCrop': dict(scale=None, crop_padding=32),
     'FixScaleResize': dict(scale=None),
     'FixShapeResize': dict(width=None, height=None),
     'MixUp': _IMG_SCALE,
@@ -29,14 +33,25 @@ SIZES: dict[str, dict[str, Any]] = {
     'RandomAffine': dict(border=None),
     'RandomCenterCropPad': dict(crop_size=None, border=128),
     'RandomChoiceResize': dict(scales=None),
-    'RandomCrop': dict(crop_size=None),
+    'RandomCrop': dict(crop_size=None, padding=None),
     'RandomResize': dict(scale=None),
+    'RandomResizedCrop': dict(scale=None),
     'RandomShift': dict(max_shift_px=32),
+    'RandomTranslatePad': dict(size=640),
     'Resize': dict(scale=None),
+    'ResizeEdge': dict(scale=None),
     'ResizeShortestEdge': dict(scale=None, max_size=None),
 }
-"""Options of MMDetection's transforms that are lengths on the image, in pixels, and what each is
-where a config leaves it out (None: then there is no such length)."""
+"""Options of MMDetection's and MMPretrain's transforms that are lengths on the image, in whole
+pixels, and what each is where a config leaves it out (None: then there is no such length)."""
+
+_FRACTIONS = {
+    'FilterAnnotations': ('min_gt_bbox_wh',),
+    'GaussianBlur': ('radius', 'magnitude_range'),
+}
+"""Such options that need not be whole."""
+
+PACKING = dict(PackPairedDetInputs='PackDetInputs', PackPairedInputs='PackInputs')
 
 _SOUNDS_LIKE_A_SIZE = re.compile(r'(^|_)(scales?|sizes?|shape|width|height|px|pixels?|border)$')
 
@@ -45,10 +60,11 @@ def deployed_pipeline(pipeline: Sequence[dict], ratio: int | float | str | Fract
     """Turn a pipeline of the large image into the ordinary one of files that are really small.
 
     Every size in pixels becomes that of the small image, as ``LowResolution`` would make it;
-    ``LowResolution`` itself goes, and ``PackPairedDetInputs`` becomes ``PackDetInputs``. Factors
-    (``scale_factor``, ``ratio_range``, a relative crop) stay, and so does ``size_divisor``, which
-    the network's strides ask for. Where nothing else resizes, a ``Resize`` by 1 tells the scale
-    factor, as ``LowResolution`` did.
+    ``LowResolution`` itself goes, and ``PackPairedDetInputs`` becomes ``PackDetInputs``,
+    ``PackPairedInputs`` becomes ``PackInputs``. Factors (``scale_factor``, ``ratio_range``, a
+    relative crop) stay, and so does ``size_divisor``, which the network's strides ask for. Where
+    nothing else resizes, a ``Resize`` by 1 tells detectors the scale factor, as ``LowResolution``
+    did.
 
     Args:
         pipeline: for training or testing, with or without ``LowResolution``; it is not changed.
@@ -56,10 +72,14 @@ def deployed_pipeline(pipeline: Sequence[dict], ratio: int | float | str | Fract
 
     Raises:
         ValueError: a transform that is not among :data:`SIZES` has an option that sounds like a
-            size, or ``LowResolution`` has another ratio.
+            size, ``LowResolution`` has another ratio, or a classifier's image is cropped to a size
+            that the ratio does not divide.
     """
     deployed = _translate(list(pipeline), parse_ratio(ratio))
-    if makes_small(pipeline) and not any('Resize' in name for name in _names(deployed)):
+    names = set(_names(deployed))
+    if 'PackInputs' in names:
+        check_fixed_size(pipeline, ratio)
+    elif makes_small(pipeline) and not any('Resize' in name for name in names):
         # Detectors bring their boxes back by a scale factor, which nothing else tells.
         deployed.insert(-1, dict(type='Resize', scale_factor=1.0))
     return deployed
@@ -94,7 +114,7 @@ def _names(value: Any) -> Iterator[str]:
     """The names of all transforms, those inside of others too."""
     if isinstance(value, dict):
         if 'type' in value:
-            yield _name(value)
+            yield transform_name(value)
         value = value.values()
     elif not isinstance(value, (list, tuple)):
         return
@@ -116,14 +136,8 @@ def _translate(value: Any, ratio: Fraction) -> Any:
     return value
 
 
-def _name(transform: dict) -> str:
-    """The name of its class: 'Resize' of 'mmdet.Resize', or of the class itself."""
-    kind = transform['type']
-    return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__
-
-
 def _is_low_resolution(value: Any) -> bool:
-    return isinstance(value, dict) and 'type' in value and _name(value) == 'LowResolution'
+    return isinstance(value, dict) and 'type' in value and transform_name(value) == 'LowResolution'
 
 
 def _check_ratio(low_resolution: dict, ratio: Fraction) -> None:
@@ -135,14 +149,14 @@ def _check_ratio(low_resolution: dict, ratio: Fraction) -> None:
 
 
 def _transform(options: dict, ratio: Fraction) -> dict:
-    name = _name(options)
-    if name == 'PackPairedDetInputs':
-        return {**options, 'type': 'PackDetInputs'}
+    name = transform_name(options)
+    if name in PACKING:
+        return {**options, 'type': PACKING[name]}
     if name == 'RandomCrop' and options.get('crop_type', '').startswith('relative'):
         return options
-    if name == 'FilterAnnotations' and 'min_gt_bbox_wh' in options:
-        least = tuple(side / float(ratio) for side in options['min_gt_bbox_wh'])
-        return {**options, 'min_gt_bbox_wh': least}
+    if name in _FRACTIONS:
+        given = {option: options[option] for option in _FRACTIONS[name] if option in options}
+        return options | {option: _divided(size, ratio) for option, size in given.items()}
     known = SIZES.get(name, {})
     # Albumentations, too, has a RandomCrop, which says its size otherwise.
     _refuse_sizes(name, {key: value for key, value in options.items() if key not in known})
@@ -158,6 +172,12 @@ def _small(size: Any, ratio: Fraction) -> Any:
     p, q = ratio.numerator, ratio.denominator
     whole = -(-abs(size) // p) * q
     return whole if size >= 0 else -whole
+
+
+def _divided(size: Any, ratio: Fraction) -> Any:
+    if isinstance(size, (list, tuple)):
+        return type(size)(_divided(side, ratio) for side in size)
+    return size / float(ratio)
 
 
 def _refuse_sizes(name: str, options: dict) -> None:

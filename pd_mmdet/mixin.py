@@ -15,4 +15,5 @@ def with_preprocessor(model_cfg: dict, data_preprocessor: dict | None) -> dict:
     """A model's config with a data preprocessor, where it has none of its own."""
     if data_preprocessor is None or model_cfg.get('data_preprocessor'):
         return model_cfg
-    return {**model_cfg, 'data_preprocessor': data_preprocessor}
+    # A copy: classifiers write into it what their own training adds.
+    return {**model_cfg, 'data_preprocessor': dict(data_preprocessor)}

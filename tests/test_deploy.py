@@ -2,6 +2,8 @@
 
 from copy import deepcopy
 from fractions import Fraction
+from importlib import import_module
+from importlib.util import find_spec
 from inspect import Parameter, signature
 from pathlib import Path
 
@@ -175,11 +177,23 @@ def test_a_dataset_of_this_package_becomes_the_one_that_it_extends():
         assert stock_dataset(dict(type=other)) == {}
 
 
+def stock_options(name):
+    """The options of every stock transform of that name, MMDetection's and MMPretrain's."""
+    registries = [TRANSFORMS]
+    if find_spec('mmpretrain'):
+        registries.append(import_module('mmpretrain.registry').TRANSFORMS)
+    options = {}
+    for transform in filter(None, (registry.get(name) for registry in registries)):
+        for base in reversed(transform.__mro__):
+            options |= signature(base.__init__).parameters
+    return options
+
+
 def test_the_table_has_the_stock_options_and_their_defaults():
     for name, sizes in SIZES.items():
-        options = {}
-        for base in reversed(TRANSFORMS.get(name).__mro__):
-            options |= signature(base.__init__).parameters
+        options = stock_options(name)
         for option, default in sizes.items():
+            if option not in options and not find_spec('mmpretrain'):
+                continue
             stock = options[option].default
             assert (None if stock in (Parameter.empty, (0, 0)) else stock) == default, name

@@ -17,6 +17,7 @@ from .dense_head_term import DenseHeadTerm
 from .distiller import Distiller
 from .roi_head_taps import ROI_TAP, DetTaps, Judged, bbox_heads, judge
 from .roi_head_term import RoIHeadTerm
+from .trial import try_detector
 
 HEADS = ('bbox_head', 'rpn_head', 'mask_head')
 
@@ -40,6 +41,7 @@ class AFPDistiller(Distiller):
     registry = MODELS
     preprocessor = 'PairedDetDataPreprocessor'
     taps = DetTaps
+    trial = staticmethod(try_detector)
 
     def _check_options(self, terms: dict[str, dict], isrd: dict | None) -> None:
         super()._check_options(terms, isrd)

@@ -82,7 +82,9 @@ class DenseHeadTerm(nn.Module):
         maps = self.student.select(student), self.teacher.select(teacher)
         return [(own[i], other[j]) for i, j in match_levels(*maps, taps, pixels)]
 
-    def forward(self, model: nn.Module, student_output: Any, teacher_output: Any) -> Tensor:
+    def forward(
+        self, model: nn.Module, student_output: Any, teacher_output: Any, data_samples: list
+    ) -> Tensor:
         """The weighted term, a scalar; ``model`` is the distiller."""
         own, other = zip(*self.pairs)
         student = Predicted(model.get_submodule(self.student.path), student_output, own)

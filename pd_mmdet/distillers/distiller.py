@@ -1,23 +1,35 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from functools import partial
 from numbers import Real
+from operator import mul
 from typing import Any
 
 import torch
+from mmcv.transforms import BaseTransform
 from mmengine.registry import Registry
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils.data import DataLoader
 
 from ..isrd import ISRD
 from ..mixin import put_in_front, with_preprocessor
 from ..ratio import parse_ratio
 from ..taps import Tap, Taps, evaluating
+from ..transforms import LowResolution
 from .teacher import Teacher
 from .terms import FeatureTerm, feature_maps
+from .trial import Trial
 
-STEMS = ('backbone.stem', 'backbone.relu')
+STEMS = (
+    'backbone.stem',
+    'backbone.relu',
+    'backbone.patch_embed',
+    'backbone.conv1',
+    'backbone.layer0',
+)
 """Where the stem of a backbone ends, ISRD's default tap: the first of these that exists."""
 
 COARSEST_STRIDE = 128
@@ -39,8 +51,9 @@ class Distiller:
         terms: Name → ``dict(student=tap, teacher=tap, loss=dict(type=…), weight=…)``.
         isrd: ``dict(weight=…)``, and ``tap`` for another place than the stem: adds
             :class:`ISRD` as the term ``isrd``.
-        data_preprocessor: The student's, where its config has none: the runner puts in the one
-            that a config has beside its model.
+        student_weight: Factor of the student's own losses; KD's (1 - alpha), for one.
+        data_preprocessor: The student's, and that of a teacher whose config is a dict, where
+            these have none: the runner puts in the one that a config has beside its model.
 
     Raises:
         ValueError: If an option is none, or a term compares what cannot be compared or taught.
@@ -49,6 +62,8 @@ class Distiller:
     registry: Registry
     preprocessor: str
     taps = Taps
+    trial: Callable[[nn.Module, DataLoader], Trial | None]
+    """How a teacher does on a few images."""
 
     def __new__(
         cls, student: dict | None = None, data_preprocessor: dict | None = None, **_: Any
@@ -65,14 +80,16 @@ class Distiller:
         view: str = 'lr',
         terms: dict[str, dict] | None = None,
         isrd: dict | None = None,
+        student_weight: float = 1.0,
         data_preprocessor: dict | None = None,
     ) -> None:
         self.ratio = parse_ratio(ratio)
         self.view = view
+        self.student_weight = student_weight
         terms = {name: dict(term) for name, term in (terms or {}).items()}
         # What is built here must not move the random state of the student's training.
         with torch.random.fork_rng(devices=[]):
-            self.teacher, self.teacher_missing = self._find_teacher(teacher)
+            self.teacher, self.teacher_missing = self._find_teacher(teacher, data_preprocessor)
             if self.teacher_missing:
                 terms = {}
             self._check_options(terms, isrd)
@@ -92,7 +109,7 @@ class Distiller:
         )
 
     def _find_teacher(
-        self, teacher: dict | None
+        self, teacher: dict | None, data_preprocessor: dict | None
     ) -> tuple[Teacher | None, FileNotFoundError | None]:
         """The teacher, if there is one; a missing config file matters only to training."""
         if teacher and ('cfg' not in teacher or {*teacher} - {'cfg', 'checkpoint', 'view'}):
@@ -100,6 +117,8 @@ class Distiller:
                 f'teacher={teacher}: write teacher=dict(cfg=model or file, checkpoint=file'
                 "[, view='hr'])"
             )
+        if teacher and isinstance(teacher['cfg'], dict):
+            teacher = {**teacher, 'cfg': with_preprocessor(teacher['cfg'], data_preprocessor)}
         try:
             return Teacher(self.registry, **teacher) if teacher else None, None
         except FileNotFoundError as error:
@@ -110,6 +129,8 @@ class Distiller:
         for option, view in sides.items():
             if view not in VIEWS:
                 raise ValueError(f"{option}={view!r}: a side reads 'hr' or 'lr'")
+        if not isinstance(self.student_weight, Real) or self.student_weight < 0:
+            raise ValueError(f'student_weight={self.student_weight!r}: write a number from 0 on')
         if terms and self.teacher is None:
             raise ValueError(f'terms={list(terms)} need a teacher: set teacher=dict(cfg=…)')
         for name, term in terms.items():
@@ -157,7 +178,7 @@ class Distiller:
                 pixels=(sides[self.view], sides[self.teacher.view]),
             )
         if self.isrd_tap:
-            stem = feature_maps(self.isrd_tap, own[self.isrd_tap])[0]
+            stem = feature_maps(Tap.parse(self.isrd_tap), own[self.isrd_tap])[0]
             modules['isrd'] = ISRD(stem.shape[1], round(sides['lr'] / stem.shape[-1]), self.ratio)
         return modules
 
@@ -237,6 +258,19 @@ class Distiller:
         if self.teacher is not None:
             self.teacher.load()
 
+    def check_pipeline(self, transforms: Sequence[BaseTransform]) -> None:
+        """Refuse a training pipeline that does not suit.
+
+        Raises:
+            ValueError: If it makes views of another ratio.
+        """
+        for transform in transforms:
+            if isinstance(transform, LowResolution) and transform.ratio != self.ratio:
+                raise ValueError(
+                    f'the distiller has ratio={self.ratio}, but the training pipeline has '
+                    f'LowResolution(ratio={transform.ratio}): they must be equal'
+                )
+
     def loss(self, batch_inputs: dict[str, Tensor] | Tensor, batch_data_samples: Any) -> dict:
         """The student's own losses, and one entry ``distill_<name>_loss`` a term.
 
@@ -253,13 +287,25 @@ class Distiller:
             if len(self.distill):
                 raise ValueError(
                     f'terms {list(self.distill)} need both views, but the batch carries one: set '
-                    "LowResolution(views=('hr', 'lr')) and PackPairedDetInputs in the pipeline"
+                    "LowResolution(views=('hr', 'lr')) in the pipeline, and "
+                    f'{self.data_preprocessor.packing}'
                 )
-            return super().loss(batch_inputs, batch_data_samples)
+            return self._weighted(super().loss(batch_inputs, batch_data_samples))
         with self.taps(self, self._student_paths(), 'student') as tapped:
             losses = super().loss(batch_inputs['student'], batch_data_samples['student'])
         _check_gradients(tapped.outputs)
-        return losses | self._distill_losses(tapped.outputs, batch_inputs, batch_data_samples)
+        return self._weighted(losses) | self._distill_losses(
+            tapped.outputs, batch_inputs, batch_data_samples
+        )
+
+    def _weighted(self, losses: dict) -> dict:
+        """The student's own losses with their weight; what is only logged stays."""
+        if self.student_weight == 1:
+            return losses
+        return {
+            name: tree_map(partial(mul, self.student_weight), value) if 'loss' in name else value
+            for name, value in losses.items()
+        }
 
     def _terms(self) -> dict[str, nn.Module]:
         return {name: module for name, module in self.distill.items() if name != 'isrd'}
@@ -277,11 +323,16 @@ class Distiller:
             paths = {term.teacher.path for term in terms.values()}
             other = self._run_teacher(inputs['teacher'], paths, own)
         for name, term in terms.items():
-            value = term(self, own[term.student.path], other[term.teacher.path])
+            value = term(
+                self,
+                own[term.student.path],
+                other[term.teacher.path],
+                data_samples['student'],
+            )
             losses[f'distill_{name}_loss'] = value
         if self.isrd_tap:
             tap = Tap.parse(self.isrd_tap)
-            feature = tap.select(own[tap.path])[0]
+            feature = feature_maps(tap, own[tap.path])[0]
             shapes = [
                 tuple(int(side * self.ratio) for side in sample.img_shape[:2])
                 for sample in data_samples['student']

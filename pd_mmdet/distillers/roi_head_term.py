@@ -59,7 +59,11 @@ class RoIHeadTerm(nn.Module):
             self.loss.check_roi_heads(own, other)
 
     def forward(
-        self, model: nn.Module, student_output: list[Judged], teacher_output: list[Judged]
+        self,
+        model: nn.Module,
+        student_output: list[Judged],
+        teacher_output: list[Judged],
+        data_samples: list,
     ) -> Tensor:
         """The weighted term, a scalar; ``model`` is the student."""
         heads = bbox_heads(model.roi_head)

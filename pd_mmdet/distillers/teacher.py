@@ -9,6 +9,7 @@ from mmengine.registry import Registry
 from torch import Tensor
 
 from ..checkpoint import load_data
+from ..mixin import with_preprocessor
 
 SHOWN = 8
 """How many names of each kind a message about an unfit checkpoint lists."""
@@ -65,14 +66,20 @@ class Teacher:
 
 
 def plain_model_cfg(cfg: dict | str) -> dict:
-    """The config of a plain model, from a model's, a distiller's or a config file's."""
+    """The config of a plain model, from a model's, a distiller's or a config file's.
+
+    Of a file, a data preprocessor beside the model is taken into it.
+    """
     if isinstance(cfg, str):
-        cfg = (get_config(cfg) if '::' in cfg else Config.fromfile(cfg)).model
-    return cfg['student'] if 'student' in cfg else cfg
+        file = get_config(cfg) if '::' in cfg else Config.fromfile(cfg)
+        cfg = with_preprocessor(file.model, file.get('data_preprocessor'))
+    if 'student' in cfg:
+        return with_preprocessor(cfg['student'], cfg.get('data_preprocessor'))
+    return cfg
 
 
 def student_part(checkpoint: dict) -> dict[str, Tensor]:
-    """The weights of a plain detector in a plain or a distiller's checkpoint."""
+    """The weights of a plain model in a plain or a distiller's checkpoint."""
     state_dict = checkpoint.get('state_dict', checkpoint)
     plain = {name.removeprefix('module.'): value for name, value in state_dict.items()}
     return {name: value for name, value in plain.items() if not name.startswith('distill.')}

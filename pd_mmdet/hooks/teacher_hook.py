@@ -1,20 +1,17 @@
 from __future__ import annotations
 
 import copy
-import io
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from logging import Logger
 
 import torch
 from mmcv.transforms import BaseTransform
 from mmdet.engine.hooks import PipelineSwitchHook
-from mmdet.evaluation import CocoMetric
-from mmdet.registry import HOOKS
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -22,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..checkpoint import plain_data_only
 from ..distillers.distiller import Distiller
 from ..distillers.teacher import Teacher
+from ..distillers.trial import Trial
 from ..transforms import LowResolution
 from .samples import evenly_spaced
 
@@ -33,22 +31,23 @@ class TeacherHook(Hook):
     - Checkpoints are opened as plain data: nothing that a file says is executed.
     - Before training the teacher is tried on a few validation images, so that one that does not
       know the task is noticed at once. Its classes must be those of the training set.
-    - Of initial weights (``load_from``) only the detector's are taken over, not what another
+    - Of initial weights (``load_from``) only the student's are taken over, not what another
       training had besides.
     - A training is not resumed with another teacher than it had.
 
-    A detector without a teacher is looked after likewise.
+    A model without a teacher is looked after likewise.
 
     Args:
         num_images: On how many validation images the teacher is tried at most, evenly spaced.
-        min_ap50: AP at IoU 0.5, 0 to 1, below which a warning says what may be wrong.
+        min_score: Score of the trial below which a warning says what may be wrong, 0 to 1: of a
+            detector AP at IoU 0.5; of a classifier top-1 accuracy, where 0 is guessing.
     """
 
     priority = 'ABOVE_NORMAL'  # EMAHook copies the weights after this hook has sorted them
 
-    def __init__(self, num_images: int = 32, min_ap50: float = 0.05) -> None:
+    def __init__(self, num_images: int = 32, min_score: float = 0.05) -> None:
         self.num_images = num_images
-        self.min_ap50 = min_ap50
+        self.min_score = min_score
 
     def before_run(self, runner: Runner) -> None:
         """Let the runner open checkpoints as plain data."""
@@ -58,11 +57,13 @@ class TeacherHook(Hook):
         """Compare what the data and the model say, then try the teacher.
 
         Raises:
-            ValueError: If the training data have another ratio than the distiller, or the teacher
-                was trained for other classes than those of the training set.
+            ValueError: If the training pipeline does not suit the distiller, or the teacher was
+                trained for other classes than those of the training set.
         """
         model = _unwrapped(runner.model)
-        _check_ratio(runner, model)
+        if isinstance(model, Distiller):
+            for pipeline in _training_pipelines(runner):
+                model.check_pipeline(pipeline)
         teacher = getattr(model, 'teacher', None)
         if teacher is None:
             return
@@ -76,25 +77,24 @@ class TeacherHook(Hook):
         dataset = copy.deepcopy(loader.dataset)
         if _yields(dataset, model.view, teacher.view):
             images = evenly_spaced(dataset, self.num_images, pseudo_collate, loader.num_workers)
-            self._try(teacher, images, runner.logger)
+            self._try(model, images, runner.logger)
         else:
             runner.logger.info(
                 'the teacher is not tried: the validation pipeline has no LowResolution, so it '
                 f'yields the view {model.view} only, and the teacher reads {teacher.view}'
             )
 
-    def _try(self, teacher: Teacher, images: DataLoader, logger: Logger) -> None:
+    def _try(self, model: Distiller, images: DataLoader, logger: Logger) -> None:
+        teacher = model.teacher
         where = f'{len(images)} validation images ({teacher.view})'
-        metrics = _evaluate(teacher.model, images)
-        if metrics is None:
-            logger.info(f'the teacher is not tried: no boxes on {where}')
+        trial = _try_out(model, images)
+        if trial is None:
+            logger.info(f'the teacher is not tried: nothing is annotated on {where}')
             return
-        # There are none where nothing at all was detected.
-        ap, ap50 = (metrics.get(name, 0.0) for name in ('bbox_mAP', 'bbox_mAP_50'))
-        logger.info(f'teacher on {where}: AP {100 * ap:.1f}, AP50 {100 * ap50:.1f}')
-        if ap50 < self.min_ap50:
+        logger.info(f'teacher on {where}: {trial.text}')
+        if trial.score < self.min_score:
             logger.warning(
-                f'THE TEACHER FINDS NEXT TO NOTHING, AP50 {100 * ap50:.1f}, and so has nothing to '
+                f'THE TEACHER FINDS NEXT TO NOTHING, {trial.text}, and so has nothing to '
                 f'teach. Is {teacher.checkpoint} the checkpoint of a trained model? Was it trained '
                 'with these classes in this order, with the mean, std and channel order of '
                 f'teacher.cfg, and on images as large as the view {teacher.view}?'
@@ -107,7 +107,7 @@ class TeacherHook(Hook):
             checkpoint['teacher'] = dict(fingerprint=teacher.fingerprint)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare the teacher on resume; take over the detector's weights otherwise.
+        """Compare the teacher on resume; take over the student's weights otherwise.
 
         Raises:
             ValueError: If the teacher is another one, or no weight fits the model.
@@ -116,29 +116,19 @@ class TeacherHook(Hook):
         if runner._resume:
             _check_fingerprint(getattr(model, 'teacher', None), checkpoint)
         else:
-            _keep_detector(checkpoint.get('state_dict', checkpoint), model, runner.logger)
+            _keep_student(checkpoint.get('state_dict', checkpoint), model, runner.logger)
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
 
 
-def _check_ratio(runner: Runner, model: nn.Module) -> None:
-    if not isinstance(model, Distiller):
-        return
-    # PipelineSwitchHook has the pipeline of the last epochs, as a config.
-    later = [
-        Compose(hook.switch_pipeline)
-        for hook in runner.hooks
-        if isinstance(hook, PipelineSwitchHook)
-    ]
-    dataset = runner.train_dataloader.dataset
-    for transform in [*_transforms(dataset), *(one for each in later for one in each.transforms)]:
-        if isinstance(transform, LowResolution) and transform.ratio != model.ratio:
-            raise ValueError(
-                f'the distiller has ratio={model.ratio}, but the training pipeline has '
-                f'LowResolution(ratio={transform.ratio}): they must be equal'
-            )
+def _training_pipelines(runner: Runner) -> Iterator[list[BaseTransform]]:
+    yield list(_transforms(runner.train_dataloader.dataset))
+    for hook in runner.hooks:
+        # It has the pipeline of the last epochs, as a config.
+        if isinstance(hook, PipelineSwitchHook):
+            yield Compose(hook.switch_pipeline).transforms
 
 
 def _check_classes(teacher: Teacher, dataset: Dataset) -> None:
@@ -179,24 +169,12 @@ def _transforms(dataset: Dataset) -> Iterator[BaseTransform]:
 
 
 @torch.no_grad()
-def _evaluate(model: BaseModel, images: DataLoader) -> dict[str, float] | None:
-    """COCO metrics of a detector on some images; None where these have no boxes."""
-    device = next(model.parameters()).device
-    model.to(device)  # its preprocessor, too, must know
-    metric = CocoMetric()
-    metric.dataset_meta = images.dataset.metainfo
-    boxes = 0
+def _try_out(model: Distiller, images: DataLoader) -> Trial | None:
+    teacher = model.teacher.model
+    device = next(teacher.parameters()).device
+    teacher.to(device)  # its preprocessor, too, must know
     with torch.random.fork_rng([device] if device.type == 'cuda' else []):
-        for batch in images:
-            (sample,) = model.test_step(batch)
-            boxes += sum(not one.get('ignore_flag') for one in sample.get('instances', ()))
-            metric.process(batch, [sample.to_dict()])
-    if not boxes:
-        return None
-    # Without the table that pycocotools prints. `metric.evaluate` would wait for the other
-    # processes, which do not try the teacher.
-    with redirect_stdout(io.StringIO()):
-        return metric.compute_metrics(metric.results)
+        return model.trial(teacher, images)
 
 
 def _check_fingerprint(teacher: Teacher | None, checkpoint: dict) -> None:
@@ -210,14 +188,14 @@ def _check_fingerprint(teacher: Teacher | None, checkpoint: dict) -> None:
         )
 
 
-def _keep_detector(weights: dict, model: nn.Module, logger: Logger) -> None:
-    """Remove in place what is no detector's; ``weights`` may carry the prefix of a wrapper."""
+def _keep_student(weights: dict, model: nn.Module, logger: Logger) -> None:
+    """Remove in place what is not the student's; ``weights`` may carry the prefix of a wrapper."""
     for name in [name for name in weights if _plain(name).startswith('distill.')]:
         del weights[name]
-    wanted = {
-        name: value.shape
+    wanted = {  # the model has a prefix where test-time augmentation wraps it
+        _plain(name): value.shape
         for name, value in model.state_dict().items()
-        if not name.startswith('distill.')
+        if not _plain(name).startswith('distill.')
     }
     fit = sum(
         _plain(name) in wanted and getattr(value, 'shape', None) == wanted[_plain(name)]
@@ -227,7 +205,7 @@ def _keep_detector(weights: dict, model: nn.Module, logger: Logger) -> None:
         raise ValueError(
             f'none of the {len(weights)} weights of the loaded checkpoint, such as '
             f'{next(iter(weights), None)!r}, has the name and shape of one of the model, such as '
-            f'{next(iter(wanted))!r}: load_from must name a checkpoint of the same detector'
+            f'{next(iter(wanted))!r}: load_from must name a checkpoint of the same model'
         )
     logger.info(f'{fit} of the {len(wanted)} weights of the model are in the loaded checkpoint')
 

@@ -18,6 +18,9 @@ class ATLoss(nn.Module):
     the usual weight of 1000 belongs.
     """
 
+    same_channels = False
+    same_cells = False
+
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Compare one level.
 

@@ -31,6 +31,7 @@ class DKDLoss(nn.Module):
         ValueError: An option is out of its range.
     """
 
+    with_labels = True
     step: Tensor
 
     def __init__(

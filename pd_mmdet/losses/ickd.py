@@ -20,6 +20,8 @@ class ICKDLoss(nn.Module):
     for CIFAR-100, to which the usual weight of 2.5 belongs.
     """
 
+    same_cells = False
+
     # A channel with a root mean square below 1e-3 counts as silent: its gradient stays bounded.
     square_floor = 1e-6
 

@@ -9,8 +9,7 @@ class KDLoss(nn.Module):
 
     KL(teacher || student) of the softmax of logits / T, times T^2, which keeps its gradient at the
     scale of that of hard labels; averaged over images. The whole of (1 - alpha) * CE + alpha * KL *
-    T^2 is not here: alpha also scales the student's own loss, of which a distillation loss knows
-    nothing.
+    T^2 is not here: alpha is the weight of the term, 1 - alpha the distiller's ``student_weight``.
 
     Source: Hinton et al., arXiv 1503.02531, section 2.
 
@@ -20,6 +19,8 @@ class KDLoss(nn.Module):
     Raises:
         ValueError: ``T`` is not above 0.
     """
+
+    with_labels = False
 
     def __init__(self, T: float = 4.0) -> None:
         super().__init__()

@@ -19,6 +19,9 @@ class SPLoss(nn.Module):
     3000.
     """
 
+    same_channels = False
+    same_cells = False
+
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Compare one level.
 

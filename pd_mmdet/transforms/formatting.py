@@ -1,28 +1,29 @@
 """Packing of paired results."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmdet.datasets.transforms import PackDetInputs
 from mmdet.registry import TRANSFORMS
 
 
-@TRANSFORMS.register_module()
-class PackPairedDetInputs(BaseTransform):
-    """Pack each view of paired results as MMDetection's ``PackDetInputs`` packs one image.
+class PackPaired(BaseTransform):
+    """Pack each view of paired results as a task's stock transform packs one image.
 
     Paired results ``dict(hr=…, lr=…)`` become ``dict(inputs=dict(hr=Tensor, lr=Tensor),
-    data_samples=dict(hr=DetDataSample, lr=DetDataSample))``; results of one view are packed
-    exactly as ``PackDetInputs`` does.
+    data_samples=dict(hr=…, lr=…))``; results of one view are packed exactly as the stock transform
+    does.
 
     Args:
-        meta_keys: the keys that go into the metainfo; those of ``PackDetInputs`` when None.
+        options: those of the stock transform.
     """
 
-    def __init__(self, meta_keys: Sequence[str] | None = None) -> None:
-        options = {} if meta_keys is None else dict(meta_keys=meta_keys)
-        self.pack = TRANSFORMS.build(dict(type='PackDetInputs', **options))
+    stock: type[BaseTransform]
+
+    def __init__(self, **options: Any) -> None:
+        self.pack = self.stock(**options)
 
     def transform(self, results: dict) -> dict:
         if 'img' in results:
@@ -37,7 +38,14 @@ class PackPairedDetInputs(BaseTransform):
         }
 
     def __repr__(self) -> str:
-        return f'{self.__class__.__name__}(meta_keys={self.pack.meta_keys})'
+        return repr(self.pack).replace(self.stock.__name__, self.__class__.__name__, 1)
+
+
+@TRANSFORMS.register_module()
+class PackPairedDetInputs(PackPaired):
+    """Pack paired results as MMDetection's ``PackDetInputs`` does, see :class:`PackPaired`."""
+
+    stock = PackDetInputs
 
 
 def _planar(img: np.ndarray) -> np.ndarray:

@@ -9,9 +9,9 @@ import mmcv
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
-from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import BaseBoxes
 from mmdet.structures.mask import BaseInstanceMasks
+from mmengine.registry import TRANSFORMS
 
 from ..ratio import parse_ratio
 from .degradation import Degradation, Random
@@ -21,7 +21,10 @@ INTERPOLATIONS = ('area', 'bilinear', 'bicubic', 'nearest')
 
 _BOXES = ('gt_bboxes', 'proposals')
 # What these hold doesn't depend on the size of the image.
-_WITHOUT_PIXELS = ('gt_bboxes_labels', 'gt_ignore_flags', 'gt_instances_ids', 'proposals_scores')
+_WITHOUT_PIXELS = (
+    *('gt_bboxes_labels', 'gt_ignore_flags', 'gt_instances_ids', 'proposals_scores'),
+    *('gt_label', 'gt_label_difficult', 'gt_score'),  # of classification
+)
 _KNOWN = frozenset(
     (*_BOXES, *_WITHOUT_PIXELS, 'img', 'gt_masks', 'gt_seg_map', 'homography_matrix')
 )
@@ -44,8 +47,9 @@ class LowResolution(BaseTransform):
         interpolation: 'area' (the mean weighted by area), 'bilinear', 'bicubic' or 'nearest'.
         degradation: options of :class:`Degradation` (``blur``, ``noise``, ``jpeg``), applied to
             ``lr`` only.
-        seed: with a seed, what is drawn for an image depends only on it and on ``img_id``: for
-            testing. Without, it is drawn from numpy's global state.
+        seed: with a seed, what is drawn for an image depends only on it and on ``img_id``, or
+            ``sample_idx`` where that is missing: for testing. Without, it is drawn from numpy's
+            global state.
         min_side: the least side of ``lr`` in pixels, as a rule the stride of the finest level.
 
     Raises:
@@ -148,7 +152,8 @@ class LowResolution(BaseTransform):
     def _random(self, results: dict) -> Random:
         if self.seed is None:
             return np.random
-        image = zlib.crc32(str(results.get('img_id', 0)).encode())
+        name = results.get('img_id', results.get('sample_idx', 0))
+        image = zlib.crc32(str(name).encode())
         return np.random.RandomState([self.seed, image])
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ from tiny import BOX, CAFFE, CLS, PKD, batch, build, distiller, forward, retinan
 from torch import nn
 
 from pd_mmdet.distillers.terms import feature_maps, match_levels
+from pd_mmdet.taps import Tap
 
 
 def assistant(ratio=2, **options):
@@ -144,10 +145,10 @@ def test_the_head_term_is_nought_where_both_sides_answer_alike():
     outputs = model.bbox_head(model.extract_feat(torch.rand(1, 3, 64, 64)))
     for score in outputs[0]:  # GIoU counts where the teacher is confident
         score.data.add_(6)
-    assert model.distill['box'](model, outputs, outputs).item() == pytest.approx(0, abs=1e-5)
+    assert model.distill['box'](model, outputs, outputs, []).item() == pytest.approx(0, abs=1e-5)
     moved = outputs[0], [delta + 0.5 for delta in outputs[1]]
-    assert model.distill['box'](model, outputs, moved) > 0.1
-    assert model.distill['cls'](model, outputs, outputs).item() == pytest.approx(0, abs=1e-5)
+    assert model.distill['box'](model, outputs, moved, []) > 0.1
+    assert model.distill['cls'](model, outputs, outputs, []).item() == pytest.approx(0, abs=1e-5)
 
 
 def test_other_priors_are_refused():
@@ -253,9 +254,38 @@ def test_coarse_levels_of_one_cell_have_one_partner_each():
     assert match_levels(maps, maps, ('neck', 'neck'), (128, 128)) == [(i, i) for i in range(4)]
 
 
-def test_what_is_no_map_is_no_feature():
+@pytest.mark.parametrize('output', [torch.zeros(8), [torch.zeros(1, 8, 4, 4, 4)], [[1, 2]]])
+def test_what_is_no_map_is_no_feature(output):
     with pytest.raises(ValueError, match=r"'neck' puts out no feature maps"):
-        feature_maps('neck', [torch.zeros(1, 64, 8)])
+        feature_maps(Tap.parse('neck'), output)
+
+
+GRID = torch.arange(2 * 3 * 4 * 4.0).reshape(2, 3, 4, 4)
+TOKENS = GRID.flatten(2).transpose(1, 2)
+
+
+@pytest.mark.parametrize('extra', [0, 1, 2])
+def test_tokens_are_laid_out_on_their_square(extra):
+    tokens = torch.cat([torch.full((2, extra, 3), -1.0), TOKENS], 1)
+    (found,) = feature_maps(Tap.parse('backbone.layers.1'), tokens)
+    assert found.equal(GRID)
+
+
+def test_tokens_that_come_with_a_grid_are_laid_out_on_it():
+    wide = GRID.reshape(2, 3, 2, 8)
+    for output in ((TOKENS, (2, 8)), [(TOKENS, (2, 8))]):
+        (found,) = feature_maps(Tap.parse('backbone.patch_embed'), output)
+        assert found.equal(wide)
+
+
+def test_tokens_without_a_square_are_refused():
+    with pytest.raises(ValueError, match='puts out 13 tokens, which form no square grid'):
+        feature_maps(Tap.parse('neck'), torch.zeros(1, 13, 8))
+
+
+def test_a_vector_is_one_cell():
+    (found,) = feature_maps(Tap.parse('neck'), (torch.ones(2, 5),))
+    assert found.shape == (2, 5, 1, 1)
 
 
 @pytest.mark.parametrize('student', [retinanet(), assistant()])

@@ -7,6 +7,7 @@ import torch
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
+from mmengine.registry import DefaultScope
 
 from pd_mmdet.transforms import LowResolution
 
@@ -211,7 +212,14 @@ def test_any_memory_order_is_read(flip, channels):
         np.testing.assert_array_equal(views[view]['img'], expected[view]['img'])
 
 
-@pytest.mark.parametrize('key', ['gt_keypoints', 'gt_depth', 'corners'])
+def test_labels_of_whole_images_stay():
+    labels = dict(gt_label=3, gt_score=np.array([0.0, 1.0]), gt_label_difficult=[1], sample_idx=5)
+    views = LowResolution(2)(dict(img=photograph(), **labels))
+    for view in views.values():
+        assert {key: view[key] for key in labels} == labels
+
+
+@pytest.mark.parametrize('key', ['gt_keypoints', 'gt_depth', 'corners', 'mask'])
 def test_an_unknown_annotation_is_refused(key):
     with pytest.raises(ValueError, match=f"does not know how to bring '{key}'"):
         LowResolution(2)(results_of(photograph(), **{key: np.zeros((3, 2))}))
@@ -306,6 +314,15 @@ def test_a_seed_ties_what_is_drawn_to_the_image():
     assert (degraded(img, seed=3, img_id=8, **options)[1] != first).any()
 
 
+def test_images_without_an_id_are_told_by_their_place_in_the_dataset():
+    transform = LowResolution(2, views=['lr'], degradation=dict(noise=5), seed=0)
+    first, again, second = (
+        transform(dict(img=photograph(), sample_idx=i))['img'] for i in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != second).any()
+
+
 def test_without_a_seed_numpys_global_state_is_used():
     img = photograph(64, 96)
     np.random.seed(5)
@@ -321,6 +338,13 @@ def test_is_registered_and_prints_its_options():
         "LowResolution(ratio='3/2', views=('lr',), interpolation='area', degradation=None, "
         'seed=1, min_side=8)'
     )
+
+
+@pytest.mark.parametrize('project', ['mmdet', 'mmpretrain'])
+def test_both_projects_find_it(project):
+    registry = pytest.importorskip(f'{project}.registry').TRANSFORMS
+    with DefaultScope.overwrite_default_scope(project):
+        assert isinstance(registry.build(dict(type='LowResolution', ratio=2)), LowResolution)
 
 
 def test_an_image_too_small_is_refused_where_only_the_large_view_is_read():

@@ -1,30 +1,30 @@
-"""Batches of paired views: each side gets its view, normalised and padded its way."""
+"""What the paired preprocessors of detectors and classifiers share."""
 
 import copy
 import math
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from typing import Any
 
-from mmdet.models.data_preprocessors import BatchSyncRandomResize, DetDataPreprocessor
-from mmdet.registry import MODELS
-from mmdet.structures import DetDataSample
 from mmengine.model import BaseDataPreprocessor
+from mmengine.registry import Registry
 from torch import Tensor, nn
 
-from .ratio import parse_ratio
+from ..ratio import parse_ratio
 
 
-@MODELS.register_module()
-class PairedDetDataPreprocessor(BaseDataPreprocessor):
+class PairedDataPreprocessor(BaseDataPreprocessor):
     """Prepare batches for a student and a teacher that may read different views.
 
     In training, each side's view is normalised as that side's own preprocessor does, and padded
     so that ``hr``'s padded shape is exactly ``ratio`` times ``lr``'s and suits both sides. Outside
     of training, and for ordinary batches, it is the student's own preprocessor.
 
+    A task's face names the stock preprocessor of its sides and augments whole batches.
+
     Args:
-        student: the student's own ``DetDataPreprocessor``, built or its config. Its
-            ``BatchSyncRandomResize``, if it has one, resizes all views together.
+        student: the student's own preprocessor, built or its config; of the stock type where that
+            names none.
         ratio: side of ``hr`` over side of ``lr``, see :func:`parse_ratio`.
         teacher: the teacher's own, likewise; None where there is no teacher.
         student_view: what the student reads, 'lr' or 'hr'.
@@ -32,27 +32,32 @@ class PairedDetDataPreprocessor(BaseDataPreprocessor):
         target: also yield what ISRD rebuilds: ``hr`` in the student's normalisation.
 
     Raises:
-        TypeError: a side's preprocessor is not a ``DetDataPreprocessor``.
+        TypeError: a side's preprocessor is not of the stock type.
         ValueError: an option is not as above, or a batch augmentation can't be paired.
     """
 
+    registry: Registry
+    stock: type[BaseDataPreprocessor]
+    channel_order: str  # the stock type's attribute that says whether it swaps channels
+    packing: str  # the transform that packs pairs
+
     def __init__(
         self,
-        student: dict | DetDataPreprocessor,
+        student: dict | BaseDataPreprocessor,
         ratio: int | float | str | Fraction,
-        teacher: dict | DetDataPreprocessor | None = None,
+        teacher: dict | BaseDataPreprocessor | None = None,
         student_view: str = 'lr',
         teacher_view: str = 'hr',
         target: bool = False,
     ) -> None:
         super().__init__()
         self.ratio = parse_ratio(ratio)
-        self.student = _build('student', student)
+        self.student = self._build('student', student)
         self.views = dict(student=student_view)
         sides = dict(student=self.student)
         if teacher is not None:
             self.views['teacher'] = teacher_view
-            sides['teacher'] = _build('teacher', teacher)
+            sides['teacher'] = self._build('teacher', teacher)
         if target:
             if student_view != 'lr':
                 raise ValueError(f"target=True is for student_view='lr'; got {student_view!r}")
@@ -63,12 +68,24 @@ class PairedDetDataPreprocessor(BaseDataPreprocessor):
                 raise ValueError(f"{name}_view must be 'hr' or 'lr'; got {view!r}")
         divisors = self._pad_divisors(sides)
         self.paired = nn.ModuleDict(
-            {name: _padding_to(divisors[self.views[name]], side) for name, side in sides.items()}
+            {name: self._to_pair(side, divisors[self.views[name]]) for name, side in sides.items()}
         )
         self.sources = self._sources()
-        self._check_augments(divisors[student_view])
+        self._check_augments()
 
-    def _pad_divisors(self, sides: dict[str, DetDataPreprocessor]) -> dict[str, int]:
+    def _build(self, name: str, preprocessor: dict | BaseDataPreprocessor) -> BaseDataPreprocessor:
+        if isinstance(preprocessor, Mapping):
+            # MMPretrain's RandomBatchAugment appends to the list in its config.
+            preprocessor = copy.deepcopy(preprocessor)
+            preprocessor = self.registry.build(preprocessor, default_args=dict(type=self.stock))
+        if not isinstance(preprocessor, self.stock):
+            raise TypeError(
+                f"the {name}'s data preprocessor must be a {self.stock.__name__}; "
+                f'got {type(preprocessor).__name__}'
+            )
+        return preprocessor
+
+    def _pad_divisors(self, sides: dict[str, BaseDataPreprocessor]) -> dict[str, int]:
         """What each view's padded sides are multiples of, in training."""
         divisors: dict[str, list[int]] = dict(hr=[], lr=[])
         for name, side in sides.items():
@@ -80,33 +97,48 @@ class PairedDetDataPreprocessor(BaseDataPreprocessor):
             hr = int(self.ratio * lr)
         return dict(hr=hr, lr=lr)
 
+    def _to_pair(self, side: BaseDataPreprocessor, divisor: int) -> BaseDataPreprocessor:
+        """A copy that pads to multiples of ``divisor`` and doesn't augment by itself."""
+        side = copy.deepcopy(side)
+        side.pad_size_divisor = divisor
+        side.batch_augments = None
+        return side
+
     def _sources(self) -> dict[str, str]:
         """For each side, the first one whose tensor is the same."""
         first: dict[tuple, str] = {}
         return {
-            name: first.setdefault((self.views[name], *_normalisation(side)), name)
+            name: first.setdefault((self.views[name], *self._normalisation(side)), name)
             for name, side in self.paired.items()
         }
 
-    def _check_augments(self, divisor: int) -> None:
-        for augment in self.student.batch_augments or ():
-            if not isinstance(augment, BatchSyncRandomResize):
-                raise ValueError(
-                    f"the student's batch augmentation {type(augment).__name__} can't be applied "
-                    'to paired views; only BatchSyncRandomResize can'
-                )
-            if augment._size_divisor % divisor:
-                raise ValueError(
-                    f"the student's BatchSyncRandomResize draws multiples of size_divisor="
-                    f'{augment._size_divisor}; to suit both sides at ratio {self.ratio} they must '
-                    f'be multiples of {divisor}'
-                )
+    def _normalisation(self, side: BaseDataPreprocessor) -> tuple:
+        statistics = (side.mean.tolist(), side.std.tolist()) if side._enable_normalize else None
+        channels = getattr(side, self.channel_order)
+        return (type(side), repr(statistics), channels, side.pad_value)
+
+    def _check_augments(self) -> None:
+        """Refuse, by a ValueError, a student's batch augmentation that can't be paired."""
+        raise NotImplementedError
+
+    def _augment(self, tensors: dict[str, Tensor], samples: dict[str, list]) -> None:
+        """Let the student's batch augmentations change all views together, in place.
+
+        Only the student's: a teacher's own were for its training, and both sides must see the
+        same image.
+
+        Args:
+            tensors: what ``sources`` name, by side: (N, 3, H, W), normalised and padded.
+            samples: data samples by view.
+        """
+        raise NotImplementedError
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Prepare a batch.
 
         Args:
-            data: ``inputs`` and ``data_samples``, each a list, or a dict of one list per view.
+            data: ``inputs`` and ``data_samples``, each of one view or a dict of one entry per
+                view: a list, or stacked (N, 3, H, W).
             training: whether the batch is for training.
 
         Returns:
@@ -136,7 +168,7 @@ class PairedDetDataPreprocessor(BaseDataPreprocessor):
         if others:
             raise ValueError(
                 f'the batch carries one view, but training reads {self.views}: let the training '
-                "pipeline end with LowResolution(views=('hr', 'lr')) and PackPairedDetInputs"
+                f"pipeline end with LowResolution(views=('hr', 'lr')) and {self.packing}"
             )
         return {key: {view: value} for key, value in data.items()}
 
@@ -159,9 +191,9 @@ class PairedDetDataPreprocessor(BaseDataPreprocessor):
                     f"LowResolution(ratio='{self.ratio}')"
                 )
 
-    def _forward_paired(self, data: dict) -> dict:
+    def _forward_paired(self, data: dict[str, dict[str, Any]]) -> dict:
         tensors: dict[str, Tensor] = {}
-        samples: dict[str, list[DetDataSample]] = {}
+        samples: dict[str, list] = {}
         for name in dict.fromkeys(self.sources.values()):
             view = self.views[name]
             batch = dict(inputs=data['inputs'][view])
@@ -170,59 +202,10 @@ class PairedDetDataPreprocessor(BaseDataPreprocessor):
             batch = self.paired[name](batch, training=True)
             tensors[name] = batch['inputs']
             samples.setdefault(view, batch['data_samples'])
-        # Only the student's: a teacher's own were for its training, and both sides must see
-        # the same image.
-        for augment in self.student.batch_augments or ():
-            self._resize(augment, tensors, samples)
+        self._augment(tensors, samples)
         return dict(
             inputs={name: tensors[source] for name, source in self.sources.items()},
             data_samples={
                 name: samples[view] for name, view in self.views.items() if name != 'target'
             },
         )
-
-    def _resize(
-        self,
-        augment: BatchSyncRandomResize,
-        tensors: dict[str, Tensor],
-        samples: dict[str, list[DetDataSample]],
-    ) -> None:
-        """Let the student's view be resized, and bring the others to the matching size."""
-        student_view = self.views['student']
-        tensors['student'], _ = augment(tensors['student'], samples[student_view])
-        size = tensors['student'].shape[-2:]
-        scale = dict(hr=self.ratio, lr=Fraction(1))
-        resized = {student_view}
-        for name in [name for name in tensors if name != 'student']:
-            view = self.views[name]
-            follower = copy.copy(augment)
-            follower._interval = math.inf  # never draws
-            follower._input_size = tuple(
-                int(side * scale[view] / scale[student_view]) for side in size
-            )
-            tensors[name], _ = follower(tensors[name], [] if view in resized else samples[view])
-            resized.add(view)
-
-
-def _build(name: str, preprocessor: dict | DetDataPreprocessor) -> DetDataPreprocessor:
-    if isinstance(preprocessor, Mapping):
-        preprocessor = MODELS.build(preprocessor)
-    if not isinstance(preprocessor, DetDataPreprocessor):
-        raise TypeError(
-            f"the {name}'s data preprocessor must be a DetDataPreprocessor; "
-            f'got {type(preprocessor).__name__}'
-        )
-    return preprocessor
-
-
-def _padding_to(divisor: int, side: DetDataPreprocessor) -> DetDataPreprocessor:
-    """A copy that pads to multiples of ``divisor`` and doesn't augment by itself."""
-    side = copy.deepcopy(side)
-    side.pad_size_divisor = divisor
-    side.batch_augments = None
-    return side
-
-
-def _normalisation(side: DetDataPreprocessor) -> tuple:
-    statistics = (side.mean.tolist(), side.std.tolist()) if side._enable_normalize else None
-    return (type(side), repr(statistics), side._channel_conversion, side.pad_value)

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmcv.transforms import BaseTransform
+from mmpretrain.models import ImageClassifier, MultiLabelClsHead
+from mmpretrain.registry import MODELS
+from torch import nn
+
+from ..distillers.distiller import Distiller
+from ..distillers.logit_term import LogitTerm
+from ..distillers.terms import FeatureTerm
+from ..taps import Tap
+from ..transforms import check_fixed_size
+from .position import check_positions
+from .trial import try_classifier
+
+HEAD = 'head'
+
+
+@MODELS.register_module()
+class PixelDistillClassifier(Distiller):
+    """A classifier that learns from a teacher which reads another view.
+
+    It serves stage 1 (teacher → assistant, both on ``hr``), stage 2 (assistant on ``hr`` →
+    student on ``lr``) and the one-stage baseline; what differs is configuration. See
+    :class:`Distiller` for the arguments. A term at ``head`` compares logits, every other one
+    feature maps, between which the side with more cells is averaged down: classifiers of other
+    input sizes end in other grids, but their heads put out the same whatever the grid.
+
+    Raises:
+        NotImplementedError: If a side is no ``ImageClassifier`` with one label an image.
+        ValueError: Also if student and teacher have other classes, or a loss needs labels which
+            the student's batch augmentations mix.
+    """
+
+    registry = MODELS
+    preprocessor = 'PairedClsDataPreprocessor'
+    trial = staticmethod(try_classifier)
+
+    def _check_options(self, terms: dict[str, dict], isrd: dict | None) -> None:
+        super()._check_options(terms, isrd)
+        for side, model in (('student', self), ('teacher', self.teacher and self.teacher.model)):
+            if model is not None:
+                _check_classifier(model, side)
+        if self.teacher is not None:
+            own, other = (
+                getattr(model.head, 'num_classes', None) for model in (self, self.teacher.model)
+            )
+            if own and other and own != other:
+                raise ValueError(f'the student has num_classes={own}, the teacher {other}')
+            check_positions(self, self.teacher.model)
+
+    def check_pipeline(self, transforms: Sequence[BaseTransform]) -> None:
+        super().check_pipeline(transforms)
+        check_fixed_size(transforms, self.ratio)
+
+    def _build_term(self, **term: Any) -> nn.Module:
+        paths = {Tap.parse(term[side]).path for side in ('student', 'teacher')}
+        if HEAD not in paths:
+            return FeatureTerm(self.registry, pooled=True, **term)
+        if paths != {HEAD}:
+            raise ValueError(
+                f'taps {term["student"]!r} of the student and {term["teacher"]!r} of the teacher: '
+                f'logits are compared at {HEAD!r} of both'
+            )
+        del term['pixels']
+        built = LogitTerm(self.registry, **term)
+        if built.with_labels and self.data_preprocessor.batch_augments is not None:
+            raise ValueError(
+                f'{type(built.loss).__name__} needs one label an image, but train_cfg.augments (or '
+                "batch_augments) of the student mix them: remove these, or choose loss=dict(type='"
+                "KDLoss')"
+            )
+        return built
+
+
+def _check_classifier(model: nn.Module, side: str) -> None:
+    reason = None
+    if not isinstance(model, ImageClassifier) or not model.with_head:
+        reason = 'only an ImageClassifier with a head distils'
+    elif isinstance(model.head, MultiLabelClsHead):
+        reason = 'its images have several labels'
+    if reason:
+        raise NotImplementedError(f'the {side} is a {type(model).__name__}: {reason}')

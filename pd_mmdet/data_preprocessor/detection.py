@@ -1,0 +1,67 @@
+"""The paired preprocessor of detectors."""
+
+import copy
+import math
+from fractions import Fraction
+
+from mmdet.models.data_preprocessors import BatchSyncRandomResize, DetDataPreprocessor
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from torch import Tensor
+
+from .paired import PairedDataPreprocessor
+
+
+@MODELS.register_module()
+class PairedDetDataPreprocessor(PairedDataPreprocessor):
+    """Pairs of MMDetection's ``DetDataPreprocessor``, see :class:`PairedDataPreprocessor`.
+
+    The student's ``BatchSyncRandomResize``, if it has one, resizes all views together; other batch
+    augmentations are refused.
+    """
+
+    registry = MODELS
+    stock = DetDataPreprocessor
+    channel_order = '_channel_conversion'
+    packing = 'PackPairedDetInputs'
+
+    def _check_augments(self) -> None:
+        divisor = self.paired['student'].pad_size_divisor
+        for augment in self.student.batch_augments or ():
+            if not isinstance(augment, BatchSyncRandomResize):
+                raise ValueError(
+                    f"the student's batch augmentation {type(augment).__name__} can't be applied "
+                    'to paired views; only BatchSyncRandomResize can'
+                )
+            if augment._size_divisor % divisor:
+                raise ValueError(
+                    f"the student's BatchSyncRandomResize draws multiples of size_divisor="
+                    f'{augment._size_divisor}; to suit both sides at ratio {self.ratio} they must '
+                    f'be multiples of {divisor}'
+                )
+
+    def _augment(self, tensors: dict[str, Tensor], samples: dict[str, list[DetDataSample]]) -> None:
+        for augment in self.student.batch_augments or ():
+            self._resize(augment, tensors, samples)
+
+    def _resize(
+        self,
+        augment: BatchSyncRandomResize,
+        tensors: dict[str, Tensor],
+        samples: dict[str, list[DetDataSample]],
+    ) -> None:
+        """Let the student's view be resized, and bring the others to the matching size."""
+        student_view = self.views['student']
+        tensors['student'], _ = augment(tensors['student'], samples[student_view])
+        size = tensors['student'].shape[-2:]
+        scale = dict(hr=self.ratio, lr=Fraction(1))
+        resized = {student_view}
+        for name in [name for name in tensors if name != 'student']:
+            view = self.views[name]
+            follower = copy.copy(augment)
+            follower._interval = math.inf  # never draws
+            follower._input_size = tuple(
+                int(side * scale[view] / scale[student_view]) for side in size
+            )
+            tensors[name], _ = follower(tensors[name], [] if view in resized else samples[view])
+            resized.add(view)
