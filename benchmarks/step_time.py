@@ -3,7 +3,8 @@
 In one run, from medians of interleaved repetitions on real batches: (a) the training step of the
 student alone on its view; (b) the teacher's forward pass up to the places that the terms read,
 by plain calls of its modules, its RoI head on the RoIs that the student has sampled; (c) the
-distiller's training step. 1 is the least c/(a+b) could be.
+distiller's training step. 1 is the least c/(a+b) could be. Detectors and classifiers are told by
+the config's default_scope.
 Also the time to load an item with both views over that to load its large image alone.
 
 What a teacher is confident of decides how many boxes are compared. So the heads are initialised as
@@ -21,14 +22,13 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import datetime, timezone
+from importlib import import_module
 from pathlib import Path
 
 import mmcv
-import mmdet
 import mmengine
 import numpy as np
 import torch
-from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper, build_optim_wrapper
@@ -39,7 +39,9 @@ import pd_mmdet
 from pd_mmdet.checkpoint import load_data
 from pd_mmdet.config import load_config
 from pd_mmdet.distillers.roi_head_taps import ROI_TAP, DetTaps, judge
-from pd_mmdet.distillers.teacher import student_part
+from pd_mmdet.distillers.teacher import plain_model_cfg, student_part
+from pd_mmdet.mixin import with_preprocessor
+from pd_mmdet.tasks import task_of
 
 RECIPE = Path(__file__).parents[1] / 'configs/retinanet/retinanet_r34-r18_glyphs_k2/student.py'
 WARM_UP = 3
@@ -102,6 +104,8 @@ def forward_of_teacher(distiller: BaseModel) -> Callable[[torch.Tensor, list], o
         if 'roi_head' in read:
             judge(model.roi_head, feats, rois)
 
+    if 'head' in read:  # of a classifier
+        return lambda images, rois: model(images)
     if not read <= {'backbone', 'neck'}:
         return heads
     if 'neck.afp' in paths:
@@ -145,8 +149,10 @@ def of_view(batch: dict, view: str) -> dict:
 
 def time_steps(cfg: Config, batches: list[dict], args: argparse.Namespace) -> dict[str, float]:
     """Median seconds of (a), (b) and (c)."""
-    student = MODELS.build(deepcopy(cfg.model.student)).to(args.device).train()
-    distiller = MODELS.build(deepcopy(cfg.model)).to(args.device).train()
+    models = task_of(cfg).MODELS
+    model_cfg = with_preprocessor(cfg.model, cfg.get('data_preprocessor'))
+    student = models.build(deepcopy(plain_model_cfg(model_cfg))).to(args.device).train()
+    distiller = models.build(deepcopy(model_cfg)).to(args.device).train()
     teacher, forward = distiller.teacher, forward_of_teacher(distiller)
     set_weights(student, distiller, cfg.load_from if args.trained else None)
     teacher.model.to(args.device)  # its preprocessor, too, must know
@@ -181,7 +187,7 @@ def plain_dataset(cfg: dict) -> dict:
     cfg = deepcopy(cfg)
     if 'pipeline' in cfg:
         cfg['pipeline'] = [
-            dict(step, type='PackDetInputs') if step['type'] == 'PackPairedDetInputs' else step
+            dict(step, type=step['type'].replace('PackPaired', 'Pack'))
             for step in cfg['pipeline']
             if step['type'] != 'LowResolution'
         ]
@@ -192,9 +198,11 @@ def plain_dataset(cfg: dict) -> dict:
     return cfg
 
 
-def time_pipelines(cfg: dict) -> dict[str, float]:
+def time_pipelines(cfg: Config) -> dict[str, float]:
     """Median seconds to load an item with both views, and with its large image alone."""
-    datasets = dict(paired=DATASETS.build(cfg), plain=DATASETS.build(plain_dataset(cfg)))
+    paired = cfg.train_dataloader.dataset
+    build = task_of(cfg).DATASETS.build
+    datasets = dict(paired=build(paired), plain=build(plain_dataset(paired)))
 
     def load(name: str, number: int) -> None:
         random.seed(number)
@@ -205,11 +213,11 @@ def time_pipelines(cfg: dict) -> dict[str, float]:
     return medians(calls, ITEMS)
 
 
-def describe(args: argparse.Namespace, numbers: dict[str, float]) -> dict:
+def describe(args: argparse.Namespace, scope: str, numbers: dict[str, float]) -> dict:
     name = platform.processor() or platform.machine()
     if args.device == 'cuda':
         name = torch.cuda.get_device_name()
-    modules = (torch, mmengine, mmcv, mmdet, pd_mmdet)
+    modules = (torch, mmengine, mmcv, import_module(scope), pd_mmdet)
     return dict(
         command=' '.join(['python', *sys.argv]),
         device=f'{name}, {torch.get_num_threads()} threads',
@@ -222,12 +230,13 @@ def describe(args: argparse.Namespace, numbers: dict[str, float]) -> dict:
 def main() -> None:
     args = parse_args()
     cfg = load_config(args.config, splits=['train'])
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    scope = task_of(cfg).SCOPE
+    init_default_scope(scope)
     loader = dict(cfg.train_dataloader, num_workers=0, persistent_workers=False)
     batches = [batch for batch, _ in zip(Runner.build_dataloader(loader, seed=0), range(BATCHES))]
     numbers = time_steps(cfg, batches, args)
     numbers['overhead'] = numbers['c'] / (numbers['a'] + numbers['b'])
-    numbers |= time_pipelines(cfg.train_dataloader.dataset)
+    numbers |= time_pipelines(cfg)
     numbers['pipelines'] = numbers['paired'] / numbers['plain']
     print(f'a, training step of the student alone: {1e3 * numbers["a"]:.2f} ms')
     print(f'b, forward pass of the teacher:        {1e3 * numbers["b"]:.2f} ms')
@@ -235,7 +244,7 @@ def main() -> None:
     print(f'paired pipeline / plain pipeline = {numbers["pipelines"]:.2f}')
     print(f'overhead c/(a+b) = {numbers["overhead"]:.2f}')
     if args.out:
-        args.out.write_text(json.dumps(describe(args, numbers), indent=2) + '\n')
+        args.out.write_text(json.dumps(describe(args, scope, numbers), indent=2) + '\n')
 
 
 if __name__ == '__main__':

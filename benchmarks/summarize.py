@@ -12,48 +12,21 @@ import argparse
 import json
 import re
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
+
+from pd_mmdet.recipes import report
 
 RESULTS = Path(__file__).parent / 'results'
 BLOCK = re.compile(r'(<!-- results: (\S+) -->\n).*?(<!-- end -->)', re.DOTALL)
-AP = dict(
-    AP='bbox_mAP',
-    AP50='bbox_mAP_50',
-    AP75='bbox_mAP_75',
-    APs='bbox_mAP_s',
-    APm='bbox_mAP_m',
-    APl='bbox_mAP_l',
-)
-
-
-def points(values: list[float]) -> str:
-    """AP values (0 to 1) as points, with their standard deviation where there are several."""
-    if min(values) < 0:
-        return '–'
-    text = f'{100 * mean(values):.1f}'
-    return f'{text} ± {100 * stdev(values):.1f}' if len(values) > 1 else text
 
 
 def table(runs: list[dict[str, Any]]) -> str:
     """One row a stage, over runs that differ in their seeds only."""
-    lines = [
-        f'| stage | image | {" | ".join(AP)} | parameters | FLOPs | iterations |',
-        f'| --- | ---: |{" ---: |" * (len(AP) + 3)}',
-    ]
-    for rows in zip(*(run['rows'] for run in runs), strict=True):
-        row = rows[0]
-        cells = [
-            row['name'],
-            '×'.join(map(str, row['image_side'])),
-            *(points([other[key] for other in rows]) for key in AP.values()),
-            f'{row["parameters"] / 1e6:.2f} M',
-            f'{row["flops"] / 1e9:.2f} G',
-            str(row['iterations']),
-        ]
-        lines.append(f'| {" | ".join(cells)} |')
+    header, *cells = report.table(list(zip(*(run['rows'] for run in runs), strict=True)))
+    rule = ['---', *['---:'] * (len(header) - 1)]
+    lines = '\n'.join(f'| {" | ".join(line)} |' for line in (header, rule, *cells))
     seeds = ', '.join(str(run['rows'][0]['seed']) for run in runs)
-    return '\n'.join(lines) + f'\n\nSeeds: {seeds}.\n'
+    return f'{lines}\n\nSeeds: {seeds}.\n'
 
 
 def fill(text: str) -> str:

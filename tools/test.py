@@ -1,12 +1,11 @@
-"""Test a detector, distilled or plain, with the options of MMDetection's own tool."""
+"""Test a model, distilled or plain: a detector with the options of MMDetection's own tool, or a
+classifier of MMPretrain, told by the config's default_scope, with the same options."""
 
 import argparse
 import os
 from copy import deepcopy
 from pathlib import Path
 
-from mmdet.engine.hooks.utils import trigger_visualization_hook
-from mmdet.evaluation import DumpDetResults
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS
@@ -15,6 +14,7 @@ from mmengine.runner import Runner
 from pd_mmdet.checkpoint import plain_data_only
 from pd_mmdet.config import load_config
 from pd_mmdet.processes import leave_group
+from pd_mmdet.tasks import task_of
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,7 +25,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to a pickle file')
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
     parser.add_argument(
-        '--show-dir', help='write pictures of the predictions to this folder in the work folder'
+        '--show-dir',
+        help='write pictures of the predictions to this folder (for detectors in the work folder)',
     )
     parser.add_argument(
         '--wait-time', type=float, default=2, help='seconds that --show shows an image (default: 2)'
@@ -50,12 +51,13 @@ def parse_args() -> argparse.Namespace:
 
 def apply_args(cfg: Config, args: argparse.Namespace) -> None:
     """Put what the command line says into the config."""
+    task_of(cfg).complete_loaders(cfg)
     cfg.launcher = args.launcher
     cfg.load_from = args.checkpoint
     if args.work_dir or not cfg.get('work_dir'):
         cfg.work_dir = args.work_dir or str(Path('work_dirs', Path(args.config).stem))
     if args.show or args.show_dir:
-        trigger_visualization_hook(cfg, args)
+        task_of(cfg).trigger_visualization_hook(cfg, args)
     if args.tta:
         augment(cfg)
 
@@ -66,8 +68,7 @@ def augment(cfg: Config) -> None:
     while 'dataset' in dataset:
         dataset = dataset.dataset
     if 'tta_model' not in cfg:
-        nms = dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
-        cfg.tta_model = dict(type='DetTTAModel', tta_cfg=nms)
+        cfg.tta_model = task_of(cfg).TTA_MODEL
     if 'tta_pipeline' not in cfg:
         pack = deepcopy(dataset.pipeline[-1])
         pack.pop('meta_keys', None)  # the default ones tell the flip
@@ -81,7 +82,7 @@ def augment(cfg: Config) -> None:
 def test(cfg: Config, out: str | None) -> None:
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if out:
-        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=out))
+        runner.test_evaluator.metrics.append(task_of(cfg).DUMP(out_file_path=out))
     runner.test()
 
 

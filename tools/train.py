@@ -1,4 +1,5 @@
-"""Train a detector, distilled or plain, with the options of MMDetection's own tool."""
+"""Train a model, distilled or plain: a detector with the options of MMDetection's own tool, or a
+classifier of MMPretrain, told by the config's default_scope, with the same options."""
 
 import argparse
 import os
@@ -12,6 +13,7 @@ from mmengine.runner import Runner
 from pd_mmdet.checkpoint import plain_data_only
 from pd_mmdet.config import load_config
 from pd_mmdet.processes import leave_group
+from pd_mmdet.tasks import task_of
 
 
 def parse_args() -> argparse.Namespace:
@@ -50,6 +52,7 @@ def parse_args() -> argparse.Namespace:
 
 def apply_args(cfg: Config, args: argparse.Namespace) -> None:
     """Put what the command line says into the config."""
+    task_of(cfg).complete_loaders(cfg)
     cfg.launcher = args.launcher
     if args.work_dir or not cfg.get('work_dir'):
         cfg.work_dir = args.work_dir or str(Path('work_dirs', Path(args.config).stem))

@@ -9,6 +9,8 @@ ASSISTANT_CHECKPOINT, which this tool sets.
 After an interruption the same command continues: finished stages are not trained again. In the end
 the work folder has a config and a folder for each stage, results.md, results.json, and
 comparison.png: the same validation images with ground truth, teacher, baseline and student.
+
+Recipes of detectors (MMDetection) and of classifiers (MMPretrain) are told by their default_scope.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from mmengine.config import DictAction
 from pd_mmdet.checkpoint import plain_data_only
 from pd_mmdet.recipes import evaluate, picture, report
 from pd_mmdet.recipes.stages import Stage, plan
+from pd_mmdet.tasks import task_of
 
 
 def parse_args() -> argparse.Namespace:
@@ -125,8 +128,10 @@ def main() -> None:
     extras = [name for name in ('ceiling', 'one_stage', 'baseline') if getattr(args, name)]
     try:
         stages = plan(args.recipe, args.work_dir, extras, args.teacher_checkpoint, overrides(args))
-    except (FileNotFoundError, ValueError) as error:
+        task = task_of(stages[0].cfg)
+    except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
+    print(f'{task.NAME}: {args.recipe}', flush=True)
     plain_data_only()
     # A plain kill, too, must end the training of the stage.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -135,7 +140,8 @@ def main() -> None:
         print(f'\nEvaluating {len(stages)} stages', flush=True)
         rows = [evaluate.stage_row(stage, args.work_dir) for stage in stages]
         student = next(stage for stage in stages if stage.name == 'student')
-        table = report.write(report.results(args.recipe, student.cfg, rows), args.work_dir)
+        results = report.results(args.recipe, student.cfg, rows)
+        table = report.write(results, task.NOTES, args.work_dir)
         picture.compare(stages, args.work_dir / 'comparison.png')
     except KeyboardInterrupt:
         print(f'\nInterrupted. {how_to_resume()}', file=sys.stderr)

@@ -6,13 +6,12 @@ import copy
 import json
 import os
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmdet.datasets.transforms import PackDetInputs
-from mmdet.registry import DATASETS, MODELS
-from mmengine.analysis import get_model_complexity_info
+from mmengine.analysis import FlopAnalyzer
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.model import revert_sync_batchnorm
@@ -22,25 +21,20 @@ from torch import nn
 
 from ..checkpoint import load_data
 from ..distillers.teacher import plain_model_cfg
+from ..mixin import with_preprocessor
+from ..tasks import task_of
+from .schedule import training_length
 from .stages import Stage
-
-AP_NAMES = (
-    'bbox_mAP',
-    'bbox_mAP_50',
-    'bbox_mAP_75',
-    'bbox_mAP_s',
-    'bbox_mAP_m',
-    'bbox_mAP_l',
-)
 
 
 def stage_row(stage: Stage, work_dir: Path) -> dict[str, Any]:
     """A finished stage's row of the results; evaluated once a checkpoint.
 
     Returns:
-        ``name``, ``view``, the APs of ``AP_NAMES`` (0 to 1; -1 where there is no such object),
-        ``parameters``, ``flops``, ``image_side`` (width, height), ``iterations``, ``seed``,
-        ``seconds`` and ``checkpoint`` (relative to ``work_dir``).
+        ``name``, ``view``, what the task measures (0 to 1; -1 where that says nothing),
+        ``parameters``, ``flops``, ``image_side`` (width, height), ``iterations``, ``epochs`` (None
+        where the config counts iterations), ``seed``, ``seconds`` and ``checkpoint`` (relative to
+        ``work_dir``).
     """
     record = stage.folder / 'metrics.json'
     checkpoint = os.path.relpath(stage.checkpoint, work_dir)
@@ -52,9 +46,10 @@ def stage_row(stage: Stage, work_dir: Path) -> dict[str, Any]:
     row = dict(
         name=stage.name,
         view=view(stage.cfg),
-        **average_precisions(stage.cfg, stage.checkpoint, stage.folder / 'test'),
+        **measure(stage.cfg, stage.checkpoint, stage.folder / 'test'),
         **costs(stage.cfg),
         iterations=meta.get('iter'),
+        epochs=meta.get('epoch') if training_length(stage.cfg)[1] == 'epochs' else None,
         seed=meta.get('seed'),
         seconds=stage.seconds,
         checkpoint=checkpoint,
@@ -64,7 +59,7 @@ def stage_row(stage: Stage, work_dir: Path) -> dict[str, Any]:
 
 
 def view(cfg: Config) -> str:
-    """The view that a detector reads when it is tested: ``'hr'`` or ``'lr'``."""
+    """The view that a stage reads when it is tested: ``'hr'`` or ``'lr'``."""
     views = [
         list(transform.get('views', ['hr', 'lr']))
         for transform in val_dataset(cfg).pipeline
@@ -81,8 +76,8 @@ def val_dataset(cfg: Config) -> dict:
     return dataset
 
 
-def average_precisions(cfg: Config, checkpoint: Path, work_dir: Path) -> dict[str, float]:
-    """COCO's average precisions on the validation set, by the names of ``AP_NAMES``.
+def measure(cfg: Config, checkpoint: Path, work_dir: Path) -> dict[str, float]:
+    """How good a stage is on the validation set, by the keys of a row.
 
     Args:
         cfg: The stage's config.
@@ -91,54 +86,58 @@ def average_precisions(cfg: Config, checkpoint: Path, work_dir: Path) -> dict[st
     """
     cfg = Config(copy.deepcopy(cfg.to_dict()), format_python_code=False)  # formatting takes seconds
     cfg.merge_from_dict(dict(load_from=str(checkpoint), resume=False, work_dir=str(work_dir)))
-    cfg.test_evaluator = _evaluator(cfg)
+    task = task_of(cfg)
+    cfg.test_evaluator = task.evaluators(cfg, val_dataset(cfg))
     cfg.test_dataloader = cfg.val_dataloader
     cfg.test_dataloader.persistent_workers = False  # they would outlive the test
     cfg.test_cfg = dict(type='TestLoop')
     cfg.experiment_name = f'{work_dir.parent.name}_test'
-    metrics = Runner.from_cfg(cfg).test()
-    # Without a single detection CocoMetric returns nothing.
-    return {name: metrics.get(f'coco/{name}', 0.0) for name in AP_NAMES}
-
-
-def _evaluator(cfg: Config) -> dict:
-    """The config's CocoMetric, or a new one; one without ``ann_file`` is given the instances."""
-    evaluators = cfg.val_evaluator if isinstance(cfg.val_evaluator, list) else [cfg.val_evaluator]
-    evaluator = next((dict(one) for one in evaluators if one['type'] == 'CocoMetric'), {})
-    if not evaluator.get('ann_file'):
-        pack = val_dataset(cfg).pipeline[-1]
-        pack.meta_keys = (*pack.get('meta_keys', PackDetInputs().meta_keys), 'instances')
-    return evaluator | dict(type='CocoMetric', metric='bbox', classwise=False, prefix='coco')
+    return task.metrics(Runner.from_cfg(cfg).test())
 
 
 def build_dataset(cfg: Config) -> BaseDataset:
     """The validation set."""
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
-    return DATASETS.build(cfg.val_dataloader.dataset)
+    task = task_of(cfg)
+    init_default_scope(task.SCOPE)
+    return task.DATASETS.build(copy.deepcopy(cfg.val_dataloader.dataset))
 
 
-def build_detector(cfg: Config) -> nn.Module:
-    """The detector that is deployed: nothing of the distillation, no weights loaded yet."""
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
-    return revert_sync_batchnorm(MODELS.build(plain_model_cfg(cfg.model))).eval()
+def build_model(cfg: Config) -> nn.Module:
+    """The network that is deployed: nothing of the distillation, no weights loaded yet."""
+    task = task_of(cfg)
+    init_default_scope(task.SCOPE)
+    model = plain_model_cfg(with_preprocessor(cfg.model, cfg.get('data_preprocessor')))
+    return revert_sync_batchnorm(task.MODELS.build(copy.deepcopy(model))).eval()
 
 
 def costs(cfg: Config) -> dict[str, Any]:
-    """Size of a stage's detector, and what the first validation image costs it.
+    """Size of a stage's network, and what the first validation image costs it.
 
     Returns:
         ``parameters``; ``flops``, as MMEngine counts them (a multiplication and its addition are
-        one), on the padded image; ``image_side``, width and height before padding.
+        one) and with the products of attention, on the padded image; ``image_side``, width and
+        height before padding.
     """
-    detector = build_detector(cfg)
-    data = detector.data_preprocessor(pseudo_collate([build_dataset(cfg)[0]]))
-    height, width = data['data_samples'][0].img_shape
-    parameters = sum(parameter.numel() for parameter in detector.parameters())
+    model = build_model(cfg)
+    item = build_dataset(cfg)[0]
+    height, width = item['inputs'].shape[-2:]
+    data = model.data_preprocessor(pseudo_collate([item]))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     with torch.no_grad():
         # An assistant learns the small image's levels at first sight: no cost of each image.
-        detector.extract_feat(data['inputs'])
-    detector.forward = partial(detector.forward, data_samples=data['data_samples'])
-    complexity = get_model_complexity_info(
-        detector, inputs=data['inputs'], show_table=False, show_arch=False
-    )
-    return dict(parameters=parameters, flops=complexity['flops'], image_side=[width, height])
+        model.extract_feat(data['inputs'])
+    model.forward = partial(model.forward, data_samples=data['data_samples'])
+    counter = FlopAnalyzer(model, data['inputs']).uncalled_modules_warnings(False)
+    counter.set_op_handle('aten::scaled_dot_product_attention', attention_flops)
+    return dict(parameters=parameters, flops=counter.total(), image_side=[width, height])
+
+
+def attention_flops(inputs: list[Any], outputs: list[Any]) -> int:
+    """What the two products of fused attention cost, which MMEngine's counter does not know.
+
+    Args:
+        inputs: The traced values of queries (…, L, E), keys (…, S, E) and values (…, S, V).
+        outputs: Of the result. Not used.
+    """
+    query, key, value = (one.type().sizes() for one in inputs[:3])
+    return prod(query[:-1]) * key[-2] * (query[-1] + value[-1])

@@ -1,134 +1,49 @@
-"""What teacher, baseline and student find in the same validation images."""
+"""What teacher, baseline and student answer on the same validation images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
-import mmcv
-import numpy as np
 import torch
-from matplotlib.figure import Figure
-from mmdet.structures import DetDataSample
-from mmdet.visualization import DetLocalVisualizer
-from mmengine.config import Config
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.device import get_device
-from mmengine.structures import InstanceData
+from mmengine.structures import BaseDataElement
 
 from ..checkpoint import load_data
 from ..distillers.teacher import student_part
-from .evaluate import build_dataset, build_detector
+from ..tasks import task_of
+from .evaluate import build_dataset, build_model
 from .stages import Stage
 
-COLUMNS = ('teacher', 'baseline', 'student')
-IMAGES = 4
-MIN_SCORE = 0.3
-SIDE = 480  # longer side of an image in the picture, in pixels
-TITLE = 50  # height of the titles
-DPI = 100
-
-
-class LabelsAbove(DetLocalVisualizer):
-    """Draws labels above the boxes, so large that they can be read beside small objects."""
-
-    def draw_texts(
-        self, texts: str, positions: torch.Tensor, font_sizes: int, **style: Any
-    ) -> DetLocalVisualizer:
-        x, y = positions.tolist()
-        place = torch.tensor([x, max(y, 16)])  # not out of the picture
-        return super().draw_texts(texts, place, font_sizes=9, vertical_alignments='bottom', **style)
+SHOWN = ('teacher', 'baseline', 'student')
 
 
 def compare(stages: Sequence[Stage], path: Path) -> None:
-    """Draw the first validation images that have objects, with ground truth and detections.
+    """Draw some validation images, with the truth and the answers of the stages.
 
     Args:
-        stages: Finished stages; those of ``COLUMNS`` are drawn, in that order.
+        stages: Finished stages; those of ``SHOWN`` are drawn, in that order.
         path: The picture's file.
     """
     shown = sorted(
-        (stage for stage in stages if stage.name in COLUMNS),
-        key=lambda stage: COLUMNS.index(stage.name),
+        (stage for stage in stages if stage.name in SHOWN),
+        key=lambda stage: SHOWN.index(stage.name),
     )
-    dataset, indices = first_with_objects(shown[0].cfg)
-    columns = {'ground truth': [ground_truth(dataset, index) for index in indices]}
-    for stage in shown:
-        samples = detect(stage.cfg, stage.checkpoint, indices)
-        height, width = samples[0].img_shape
-        found = [confident(sample.pred_instances) for sample in samples]
-        columns[f'{stage.name}, {width}x{height}'] = found
-    files = [dataset.get_data_info(index)['img_path'] for index in indices]
-    images = [mmcv.imread(file, channel_order='rgb') for file in files]
-    grid(images, columns, dataset.metainfo).savefig(path)
-
-
-def first_with_objects(cfg: Config) -> tuple[BaseDataset, list[int]]:
-    """The validation set, and the indices of the first images in it that have objects."""
-    dataset = build_dataset(cfg)
-    with_objects = (index for index in range(len(dataset)) if len(ground_truth(dataset, index)))
-    return dataset, list(islice(with_objects, IMAGES))
-
-
-def ground_truth(dataset: BaseDataset, index: int) -> InstanceData:
-    """The objects of an image that count, in the coordinates of the file."""
-    instances = [
-        instance
-        for instance in dataset.get_data_info(index)['instances']
-        if not instance.get('ignore_flag')
-    ]
-    boxes = torch.tensor([instance['bbox'] for instance in instances], dtype=torch.float32)
-    labels = torch.tensor([instance['bbox_label'] for instance in instances], dtype=torch.long)
-    return InstanceData(bboxes=boxes.reshape(-1, 4), labels=labels)
+    task = task_of(shown[0].cfg)
+    datasets = [build_dataset(stage.cfg) for stage in shown]
+    indices = task.shown(datasets[0])
+    answers = {
+        stage.name: (dataset, predict(stage, dataset, indices))
+        for stage, dataset in zip(shown, datasets)
+    }
+    task.picture(indices, answers).savefig(path)
 
 
 @torch.no_grad()
-def detect(cfg: Config, checkpoint: Path, indices: Sequence[int]) -> list[DetDataSample]:
-    """What a stage's detector finds in some validation images, in the coordinates of the files."""
-    detector = build_detector(cfg)
-    detector.load_state_dict(student_part(load_data(checkpoint)))
-    detector.to(get_device())
-    dataset = build_dataset(cfg)
-    return [detector.test_step(pseudo_collate([dataset[index]]))[0].cpu() for index in indices]
-
-
-def confident(instances: InstanceData) -> InstanceData:
-    """Detections that are worth drawing, the surest last: on top of others of the same object."""
-    instances = instances[instances.scores >= MIN_SCORE]
-    return instances[instances.scores.argsort()]
-
-
-def grid(
-    images: Sequence[np.ndarray], columns: dict[str, list[InstanceData]], metainfo: dict
-) -> Figure:
-    """A row for each image (H, W, 3), RGB; a column for each title, with its boxes drawn."""
-    rows = [
-        [draw(image, instances, metainfo) for instances in found]
-        for image, found in zip(images, zip(*columns.values()))
-    ]
-    heights = [row[0].shape[0] for row in rows]
-    width = max(row[0].shape[1] for row in rows)
-    size = (len(columns) * width / DPI, (sum(heights) + TITLE) / DPI)
-    figure = Figure(size, dpi=DPI, layout='constrained')
-    axes = figure.subplots(len(rows), len(columns), squeeze=False, height_ratios=heights)
-    for cell, image in zip(axes.flat, chain(*rows)):
-        cell.imshow(image)
-        cell.set_axis_off()
-    for cell, title in zip(axes[0], columns):
-        cell.set_title(title, fontsize=20)
-    return figure
-
-
-def draw(image: np.ndarray, instances: InstanceData, metainfo: dict) -> np.ndarray:
-    """An image (H, W, 3), RGB, brought to ``SIDE``, with boxes, labels and scores if it has any."""
-    image, scale = mmcv.imrescale(image, (SIDE, SIDE), return_scale=True)
-    instances = instances.clone()
-    instances.bboxes = instances.bboxes * scale
-    visualizer = LabelsAbove(line_width=2)
-    visualizer.dataset_meta = metainfo
-    visualizer.add_datasample(
-        'comparison', image, DetDataSample(gt_instances=instances), draw_pred=False
-    )
-    return visualizer.get_image()
+def predict(stage: Stage, dataset: BaseDataset, indices: Sequence[int]) -> list[BaseDataElement]:
+    """The data samples with what a stage's network says of some images of its dataset."""
+    model = build_model(stage.cfg)
+    model.load_state_dict(student_part(load_data(stage.checkpoint)))
+    model.to(get_device())
+    return [model.test_step(pseudo_collate([dataset[index]]))[0].cpu() for index in indices]

@@ -5,26 +5,34 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Iterable
 from datetime import date
+from importlib import import_module
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
-import mmdet
 import torch
 from mmengine.config import Config
 from terminaltables import AsciiTable, GithubFlavoredMarkdownTable
 
 from ..ratio import parse_ratio
-from .evaluate import AP_NAMES
+from ..tasks import task_of
 
-HEADER = (
-    *('stage', 'image', 'AP', 'AP50', 'AP75', 'APs', 'APm', 'APl'),
-    *('parameters', 'FLOPs', 'iterations'),
-)
-NOTES = """\
-AP: COCO's, in points, of the last checkpoint on the validation set; – where no object has that
-size. Parameters and FLOPs (a multiplication and its addition are one) are of the deployed
-detector, on the first validation image. Image: width x height as the detector reads it."""
+METRICS = {
+    'AP': 'bbox_mAP',
+    'AP50': 'bbox_mAP_50',
+    'AP75': 'bbox_mAP_75',
+    'APs': 'bbox_mAP_s',
+    'APm': 'bbox_mAP_m',
+    'APl': 'bbox_mAP_l',
+    'top-1': 'top1',
+    'top-5': 'top5',
+    'balanced': 'balanced',
+}
+"""Columns and the keys of rows that they show; a table has those that its rows have."""
+
+UNITS = ('', 'k', 'M', 'G', 'T')
 
 
 def results(recipe: Path, student_cfg: Config, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -32,17 +40,18 @@ def results(recipe: Path, student_cfg: Config, rows: list[dict[str, Any]]) -> di
 
     Args:
         recipe: The folder of its configs.
-        student_cfg: The student's config, whose ``model.ratio`` is recorded.
+        student_cfg: The student's config, whose scope and ``model.ratio`` are recorded.
         rows: See :func:`stage_row`.
     """
     ratio = parse_ratio(student_cfg.model.ratio)
+    scope = task_of(student_cfg).SCOPE
     return dict(
         recipe=recipe.resolve().name,
         ratio=int(ratio) if ratio.denominator == 1 else float(ratio),
         rows=rows,
         environment=dict(
             torch=torch.__version__,
-            mmdet=mmdet.__version__,
+            **{scope: import_module(scope).__version__},
             device=torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu',
             date=date.today().isoformat(),
             command=shlex.join(['python', *sys.argv]),
@@ -50,39 +59,71 @@ def results(recipe: Path, student_cfg: Config, rows: list[dict[str, Any]]) -> di
     )
 
 
-def write(content: dict[str, Any], work_dir: Path) -> str:
+def write(content: dict[str, Any], notes: str, work_dir: Path) -> str:
     """Write ``results.json`` and ``results.md``.
 
     Args:
         content: See :func:`results`.
+        notes: What the columns are.
         work_dir: Where they are written.
 
     Returns:
         The table for the screen.
     """
     (work_dir / 'results.json').write_text(json.dumps(content, indent=2) + '\n')
-    cells = [HEADER, *(_cells(row) for row in content['rows'])]
+    cells = table([[row] for row in content['rows']])
     environment = ', '.join(f'{key} {value}' for key, value in content['environment'].items())
     title = f'{content["recipe"]}, ratio {content["ratio"]}'
-    paragraphs = [f'# {title}', _right_aligned(cells, GithubFlavoredMarkdownTable), NOTES]
+    paragraphs = [f'# {title}', _right_aligned(cells, GithubFlavoredMarkdownTable), notes]
     (work_dir / 'results.md').write_text(
         '\n\n'.join([*paragraphs, f'Made with {environment}.']) + '\n', encoding='utf-8'
     )
-    return f'{title}\n{_right_aligned(cells, AsciiTable)}\n{NOTES}'
+    return f'{title}\n{_right_aligned(cells, AsciiTable)}\n{notes}'
+
+
+def table(stages: list[list[dict[str, Any]]]) -> list[tuple[str, ...]]:
+    """The cells of a table, the header first.
+
+    Args:
+        stages: For each stage its rows in runs that differ in their seeds only.
+    """
+    first = [rows[0] for rows in stages]
+    metrics = {title: key for title, key in METRICS.items() if key in first[0]}
+    unit = 'epochs' if all(row.get('epochs') for row in first) else 'iterations'
+    header = ('stage', 'image', *metrics, 'parameters', 'FLOPs', unit)
+    return [header, *(_cells(rows, metrics.values(), unit) for rows in stages)]
+
+
+def _cells(rows: list[dict[str, Any]], metrics: Iterable[str], unit: str) -> tuple[str, ...]:
+    row = rows[0]
+    return (
+        row['name'],
+        '×'.join(map(str, row['image_side'])),
+        *(percent([one[key] for one in rows]) for key in metrics),
+        three_digits(row['parameters']),
+        three_digits(row['flops']),
+        '–' if row[unit] is None else str(row[unit]),
+    )
+
+
+def percent(values: list[float]) -> str:
+    """Values from 0 to 1 times 100, with their standard deviation where there are several."""
+    if min(values) < 0:
+        return '–'
+    text = f'{100 * mean(values):.1f}'
+    return f'{text} ± {100 * stdev(values):.1f}' if len(values) > 1 else text
+
+
+def three_digits(count: int) -> str:
+    """A count with the unit of which it is 0.1 to 99.9: 0.172 G, 2.37 M, 17.2 M."""
+    digits, exponent = f'{count:.2e}'.split('e')  # rounded first: 99 990 000 is 0.100 G
+    unit, place = divmod(int(exponent) + 1, 3)
+    return (
+        f'{float(digits) * 10 ** (place - 1):.{3 - place}f} {UNITS[unit]}' if unit else str(count)
+    )
 
 
 def _right_aligned(cells: list[tuple[str, ...]], kind: type[AsciiTable]) -> str:
     table = kind(cells)
-    table.justify_columns = dict.fromkeys(range(1, len(HEADER)), 'right')
+    table.justify_columns = dict.fromkeys(range(1, len(cells[0])), 'right')
     return table.table
-
-
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        row['name'],
-        'x'.join(map(str, row['image_side'])),
-        *('–' if row[name] < 0 else f'{100 * row[name]:.1f}' for name in AP_NAMES),
-        f'{row["parameters"] / 1e6:.2f} M',
-        f'{row["flops"] / 1e9:.2f} G',
-        '–' if row['iterations'] is None else str(row['iterations']),
-    )

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from torch import nn
 
-from pd_mmdet.recipes.evaluate import average_precisions, costs, view
+from pd_mmdet.recipes.evaluate import costs, measure, view
 
 PIPELINE = [
     dict(type='LoadImageFromFile'),
@@ -107,7 +107,7 @@ def weights(tmp_path) -> Path:
 def test_coco_metrics_of_voc_data(voc, weights, label):
     """Every cat and no dog is found, or the other way round: the mean over both classes is half.
     The difficult dog is not asked for, and all objects are small."""
-    found = average_precisions(config(voc, label), weights, weights.parent / 'test')
+    found = measure(config(voc, label), weights, weights.parent / 'test')
     assert found == dict(
         bbox_mAP=0.5,
         bbox_mAP_50=0.5,
@@ -134,12 +134,12 @@ def coco(root: Path) -> dict:
 def test_the_config_s_own_annotations_count(voc, weights):
     evaluators = [dict(type='VOCMetric'), coco(voc)]
     cfg = config(voc, val_evaluator=evaluators)
-    found = average_precisions(cfg, weights, weights.parent / 'test')
+    found = measure(cfg, weights, weights.parent / 'test')
     assert found['bbox_mAP'] == 1.0 and set(found.values()) == {1.0, -1.0}
 
 
 def test_nothing_found_is_zero(voc, weights):
-    found = average_precisions(config(voc, label=7), weights, weights.parent / 'test')
+    found = measure(config(voc, label=7), weights, weights.parent / 'test')
     assert set(found.values()) == {0.0}
 
 

@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from pd_mmdet.recipes import report
-from pd_mmdet.recipes.evaluate import AP_NAMES
+from pd_mmdet.tasks.detection import AP_NAMES, NOTES
 
 ROW = dict(
     **dict(zip(AP_NAMES, [0.312, 0.5, 0.25, 0.1, 0.4, -1.0])),
@@ -24,13 +24,45 @@ ROW = dict(
 def test_files_and_table(tmp_path, ratio, written):
     rows = [dict(ROW, name='teacher', iterations=None), ROW]
     content = report.results(tmp_path, Config(dict(model=dict(ratio=ratio))), rows)
-    screen = report.write(content, tmp_path)
+    screen = report.write(content, NOTES, tmp_path)
     read = json.loads((tmp_path / 'results.json').read_text())
     assert read == content and read['rows'] == rows
     assert f'"ratio": {written},' in (tmp_path / 'results.json').read_text()
     markdown = (tmp_path / 'results.md').read_text()
-    cells = 'student 80x60 31.2 50.0 25.0 10.0 40.0 – 1.02 M 0.17 G 4000'
+    cells = 'student 80×60 31.2 50.0 25.0 10.0 40.0 – 1.02 M 0.172 G 4000'
     for text in (markdown, screen):
         lines = [' '.join(line.replace('|', ' ').split()) for line in text.splitlines()]
         assert cells in lines and cells.replace('student', 'teacher').replace('4000', '–') in lines
     assert all(f'{part} ' in markdown for part in read['environment'])
+    assert NOTES in markdown and NOTES in screen
+
+
+def test_table_of_classifiers():
+    row = dict(
+        name='student', image_side=[32, 32], top1=0.5, top5=-1.0, balanced=0.25, parameters=44_500
+    )
+    runs = [dict(row, flops=4_310_000, iterations=500, epochs=5), dict(row, top1=0.54)]
+    assert report.table([runs]) == [
+        *[('stage', 'image', 'top-1', 'top-5', 'balanced', 'parameters', 'FLOPs', 'epochs')],
+        ('student', '32×32', '52.0 ± 2.8', '–', '25.0 ± 0.0', '44.5 k', '4.31 M', '5'),
+    ]
+
+
+def test_percent_is_mean_and_deviation():
+    assert report.percent([0.50, 0.52, 0.54]) == '52.0 ± 2.0'
+    assert report.percent([0.5]) == '50.0'
+    assert report.percent([-1.0, -1.0]) == '–'
+
+
+@pytest.mark.parametrize(
+    'count, text',
+    [
+        (99, '99'),
+        (1_020_660, '1.02 M'),
+        (172_422_400, '0.172 G'),
+        (99_940_000, '99.9 M'),
+        (99_990_000, '0.100 G'),
+    ],
+)
+def test_three_digits(count, text):
+    assert report.three_digits(count) == text
