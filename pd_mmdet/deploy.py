@@ -75,7 +75,7 @@ def deployed_pipeline(pipeline: Sequence[dict], ratio: int | float | str | Fract
             size, ``LowResolution`` has another ratio, or a classifier's image is cropped to a size
             that the ratio does not divide.
     """
-    deployed = _translate(list(pipeline), parse_ratio(ratio))
+    deployed = without_views(_translate(list(pipeline), parse_ratio(ratio)))
     names = set(_names(deployed))
     if 'PackInputs' in names:
         check_fixed_size(pipeline, ratio)
@@ -83,6 +83,18 @@ def deployed_pipeline(pipeline: Sequence[dict], ratio: int | float | str | Fract
         # Detectors bring their boxes back by a scale factor, which nothing else tells.
         deployed.insert(-1, dict(type='Resize', scale_factor=1.0))
     return deployed
+
+
+def without_views(pipeline: Any) -> Any:
+    """A pipeline without ``LowResolution``, and without a group of ``TestTimeAug`` that was one."""
+    if isinstance(pipeline, dict):
+        return {key: without_views(inner) for key, inner in pipeline.items()}
+    if isinstance(pipeline, (list, tuple)):
+        kept = [
+            (inner, without_views(inner)) for inner in pipeline if not _is_low_resolution(inner)
+        ]
+        return type(pipeline)(new for old, new in kept if new or not old)
+    return pipeline
 
 
 def makes_small(pipeline: Any) -> bool:
@@ -130,9 +142,7 @@ def _translate(value: Any, ratio: Fraction) -> Any:
     if isinstance(value, (list, tuple)):
         for inner in filter(_is_low_resolution, value):
             _check_ratio(inner, ratio)
-        return type(value)(
-            _translate(inner, ratio) for inner in value if not _is_low_resolution(inner)
-        )
+        return type(value)(_translate(inner, ratio) for inner in value)
     return value
 
 

@@ -197,3 +197,10 @@ def test_the_table_has_the_stock_options_and_their_defaults():
                 continue
             stock = options[option].default
             assert (None if stock in (Parameter.empty, (0, 0)) else stock) == default, name
+
+
+def test_a_group_of_test_time_augmentation_that_makes_views_goes():
+    groups = [[dict(type='RandomFlip', prob=1.0)], [dict(type='LowResolution', ratio=2)], [PACK]]
+    tta = deployed_pipeline([LOAD, dict(type='TestTimeAug', transforms=groups)], 2)[-1]
+    names = [[step['type'] for step in group] for group in tta['transforms']]
+    assert names == [['RandomFlip'], ['PackDetInputs']]

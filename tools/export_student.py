@@ -1,11 +1,12 @@
-"""Write a distilled student as a plain MMDetection config and checkpoint.
+"""Write a distilled student as a plain MMDetection or MMPretrain config and checkpoint.
 
-OUT_DIR gets <name>.py and <name>.pth, named after CONFIG. MMDetection's own tools and
-DetInferencer take them without this package; the pipelines in the config are those of files that
-are really small: a Resize to the small scale, and no LowResolution. Averaged weights (EMA) are
-taken where the training had them. What is for training only is left out.
+OUT_DIR gets <name>.py and <name>.pth, named after CONFIG. The library's own tools and inferencers
+take them without this package; the pipelines in the config are those of files that are really
+small: a Resize to the small scale, and no LowResolution. Averaged weights (EMA) are taken where the
+training had them. What is for training only is left out.
 
-Of an assistant (an AFPDetector) the config says that it needs this package, and reads large images.
+An assistant reads large images. The config of a detector's (an AFPDetector) says that it needs this
+package.
 """
 
 import argparse
@@ -29,7 +30,7 @@ def main() -> None:
     args = parse_args()
     try:
         config, checkpoint = export_student(args.config, args.checkpoint, args.out_dir)
-    except (FileNotFoundError, FileExistsError, ValueError) as error:
+    except (FileExistsError, FileNotFoundError, ImportError, ValueError) as error:
         sys.exit(f'error: {error}')
     print(f'Written: {config} and {checkpoint}')
 

@@ -1,8 +1,9 @@
-"""Make a recipe of two detectors' plain configs: a folder that tools/train_tas.py trains.
+"""Make a recipe of two plain configs: a folder that tools/train_tas.py trains.
 
-STUDENT and TEACHER are configs of MMDetection, files or mmdet::…, as you would train them on the
-large image; both have the same classes. The recipe inherits them: data, schedule and pipelines
-stay theirs, and the small image, K times as small, is made at the end of the student's pipelines.
+STUDENT and TEACHER are configs of detectors, files or mmdet::…, or of classifiers, files or
+mmpretrain::…, as you would train them on the large image; both have the same classes. The recipe
+inherits them: data, schedule and pipelines stay theirs, and the small image, K times as small, is
+made at the end of the student's pipelines.
 
   teacher.py    the teacher as it is
   ceiling.py    the student as it is, on the large image
@@ -10,10 +11,10 @@ stay theirs, and the small image, K times as small, is made at the end of the st
   student.py    the student on the small image learns from the assistant
   one_stage.py  the student learns from the teacher without an assistant
   baseline.py   the student on the small image alone; what changes in its model is written here
-  deploy.py     the plain detector for files that are really small
+  deploy.py     the plain model for files that are really small
 
-Each file is short and meant to be edited. What the two detectors cannot have (a loss that does not
-serve a head) is left out, with the reason.
+Each file is short and meant to be edited. What the two cannot have (a loss that does not serve a
+head) is left out, with the reason.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def main() -> None:
     MMLogger.get_current_instance().setLevel('WARNING')  # it names each variable in each file
     try:
         recipe = make_recipe(args.student, args.teacher, args.ratio, args.out, args.teacher_ckpt)
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     print(report(recipe, args.teacher_ckpt))
 

@@ -32,11 +32,12 @@ def check_positions(student: nn.Module, teacher: nn.Module) -> None:
         return
     try:
         copy.deepcopy(student.backbone).load_state_dict(other)
-    except (AssertionError, RuntimeError, ValueError) as error:
+    except (AssertionError, RuntimeError) as error:
         name = changed[0]
+        # Of a size mismatch PyTorch's message says no more than this one.
+        reason = f': {error}' if isinstance(error, AssertionError) else ''
         raise ValueError(
             f'backbone.{name} is a position embedding that cannot be resized, from the '
             f'{tuple(other[name].shape)} of the assistant to the {tuple(own[name].shape)} of the '
-            f'student, so the student cannot start from its weights. {type(student.backbone).__name__}'
-            f' says: {str(error).strip().splitlines()[-1].strip()}'
+            f'student, so a {type(student.backbone).__name__} cannot start from its weights{reason}'
         ) from error

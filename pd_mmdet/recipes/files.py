@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from types import ModuleType
 from typing import Any
 
 from ..deploy import PACKAGE, deployed_pipeline
 from .given import Given
 from .pipelines import Pipelines, derived, with_views
 from .schedule import training_length
-from .small_model import small_model
 from .stages import FILES, VARIABLES
-from .terms import ISRD_WEIGHT, Choice
+from .terms import Choice, rounded
 from .write import Changed, Code, Remark
 
-HOOKS = ('TeacherHook', 'PriorCoverageHook')
+TEACHER, CEILING = '{{ fileDirname }}/teacher.py', '{{ fileDirname }}/ceiling.py'
 DIVIDED_LESS = (
     'The images are not divided by their deviation, so the loss is larger and its weight smaller.'
 )
@@ -50,6 +50,11 @@ class Source:
         if self.ratio.denominator == 3:
             return str(self.ratio)
         return int(self.ratio) if self.ratio.denominator == 1 else float(self.ratio)
+
+    @property
+    def task(self) -> ModuleType:
+        """What recipes of the task say, ``detection_recipe`` or ``classification_recipe``."""
+        return self.student.task
 
     @property
     def data(self) -> Pipelines:
@@ -87,8 +92,8 @@ def baseline(source: Source) -> dict[str, Any]:
     said = dict(_base_=source.student.base, **_runtime(source.student), **_small_model(source))
     data = source.data
     remark = Remark(
-        'The large image is what the transforms before LowResolution yield. For testing, '
-        'annotations that are loaded after all of them stay in the pixels of the file.'
+        'The large image is what the transforms before LowResolution yield. '
+        + source.task.LOADED_LAST
     )
     pipelines = {
         name: with_views(pipeline, source.said_ratio, ['lr'], testing=name in data.test)
@@ -102,20 +107,22 @@ def baseline(source: Source) -> dict[str, Any]:
 
 def assistant(source: Source, chosen: Choice) -> dict[str, Any]:
     """assistant.py: the student's network learns from the teacher on the large image."""
-    data, ratio = source.data, source.said_ratio
+    data, task = source.data, source.task
+    base, added = ('baseline', 1) if task.ASSISTANT else ('ceiling', 0)
     return dict(
-        _base_='./baseline.py',
+        _base_=f'./{base}.py',
         teacher_checkpoint=source.checkpoint('teacher'),
         model=dict(
             _delete_=True,
-            type='AFPDistiller',
-            ratio=ratio,
+            type=task.DISTILLER,
+            ratio=source.said_ratio,
             view='hr',
-            student=_afp_detector(ratio),
-            teacher=_teacher(),
+            **_student_weight(source, chosen),
+            student=_aligned(source) if task.ASSISTANT else Code('_base_.model'),
+            teacher=_learnt_from('teacher', TEACHER),
             terms=_terms(chosen),
         ),
-        **{name: _one_view(source, name, 'hr') for name in (*data.train, *data.test)},
+        **{name: _one_view(source, name, 'hr', added) for name in (*data.train, *data.test)},
         **data.loaders(),
         **_same_hooks(data),
     )
@@ -123,20 +130,22 @@ def assistant(source: Source, chosen: Choice) -> dict[str, Any]:
 
 def student(source: Source, chosen: Choice) -> dict[str, Any]:
     """student.py: the student on the small image learns from the assistant on the large one."""
-    data, ratio = source.data, source.said_ratio
+    data, ratio, task = source.data, source.said_ratio, source.task
     pipelines = {name: derived(name, pipeline, ratio) for name, pipeline in data.train.items()}
+    aligned = _aligned(source) if task.ASSISTANT else CEILING
     return dict(
         _base_='./baseline.py',
         assistant_checkpoint=source.checkpoint('assistant'),
         load_from=Code('assistant_checkpoint'),
         model=dict(
             _delete_=True,
-            type='AFPDistiller',
+            type=task.DISTILLER,
             ratio=ratio,
+            **_student_weight(source, chosen),
             student=Code('_base_.model'),
-            teacher=dict(cfg=_afp_detector(ratio), checkpoint=Code('assistant_checkpoint')),
+            teacher=_learnt_from('assistant', aligned),
             terms=_terms(chosen),
-            **_isrd(chosen),
+            **_isrd(source, chosen),
         ),
         **pipelines,
         **data.loaders(('train_dataloader',)),
@@ -151,13 +160,14 @@ def one_stage(source: Source, chosen: Choice) -> dict[str, Any]:
         teacher_checkpoint=source.checkpoint('teacher'),
         load_from=source.student.cfg.get('load_from'),
         model=dict(
-            teacher=dict(_delete_=True, **_teacher()), terms=dict(_delete_=True, **_terms(chosen))
+            teacher=dict(_delete_=True, **_learnt_from('teacher', TEACHER)),
+            terms=dict(_delete_=True, **_terms(chosen)),
         ),
     )
 
 
 def deploy(source: Source) -> dict[str, Any]:
-    """deploy.py: the student for files that are really small, in plain MMDetection.
+    """deploy.py: the student for files that are really small, without this package.
 
     Raises:
         ValueError: A transform's sizes cannot be told.
@@ -179,19 +189,22 @@ def deploy(source: Source) -> dict[str, Any]:
 
 
 def _one_view(source: Source, name: str, view: str, added: int = 1) -> list[Any]:
+    """A pipeline that makes one view; ``added`` is as in :func:`derived`."""
     data = source.data
     testing, pipeline = name in data.test, (data.train | data.test)[name]
+    if not added and source.student.cfg.get(name) != pipeline:  # the base has no such variable
+        return with_views(pipeline, source.said_ratio, [view], testing)
     return derived(name, pipeline, source.said_ratio, [view], testing, added)
 
 
 def _runtime(given: Given) -> dict[str, Any]:
     """The package and its hooks, where the given config does not have them already."""
-    imports = _imports(given)
+    imports, package = _imports(given), given.task.PACKAGE
     said: dict[str, Any] = {}
-    if PACKAGE not in imports:
-        said['custom_imports'] = dict(imports=[*imports, PACKAGE], allow_failed_imports=False)
+    if package not in imports:
+        said['custom_imports'] = dict(imports=[*imports, package], allow_failed_imports=False)
     own = given.cfg.get('custom_hooks') or []
-    missing = [dict(type=hook) for hook in HOOKS if dict(type=hook) not in own]
+    missing = [dict(type=hook) for hook in given.task.HOOKS if dict(type=hook) not in own]
     if missing:
         said['custom_hooks'] = [*([Code('*_base_.custom_hooks')] if own else []), *missing]
     return said
@@ -210,37 +223,38 @@ def _without_package(given: Given) -> dict[str, Any]:
         return {}
     return dict(
         custom_imports=dict(imports=others),
-        custom_hooks=[hook for hook in hooks if hook['type'] not in HOOKS],
+        custom_hooks=[hook for hook in hooks if hook['type'] not in given.task.HOOKS],
     )
 
 
 def _small_model(source: Source) -> dict[str, Any]:
     cfg = source.student.cfg
     preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
-    changes = small_model({**cfg.model, 'data_preprocessor': preprocessor}, source.ratio)
+    changes = source.task.small_model(
+        {**cfg.model, 'data_preprocessor': preprocessor}, source.ratio
+    )
     said = _preprocessor(source.student, changes)
     return dict(model=said) if said else {}
 
 
 def _preprocessor(given: Given, changes: dict[str, Any]) -> dict[str, Any]:
-    """What changes in a model, its preprocessor included.
-
-    One that stands beside the model moves into it, because a teacher is built of its model alone.
-    """
+    """What changes in a model, its preprocessor included where the task has it in there."""
     cfg = given.cfg
-    if cfg.model.get('data_preprocessor') or not cfg.get('data_preprocessor'):
+    inside = cfg.model.get('data_preprocessor') or not given.task.PREPROCESSOR_INSIDE
+    if inside or not cfg.get('data_preprocessor'):
         return changes
     own = Code('_base_.data_preprocessor')
     changed = changes.get('data_preprocessor')
     return {**changes, 'data_preprocessor': Changed(own, changed) if changed else own}
 
 
-def _afp_detector(ratio: int | float | str) -> dict[str, Any]:
-    return dict(type='AFPDetector', ratio=ratio, detector=Code('_base_.model'))
+def _aligned(source: Source) -> dict[str, Any]:
+    """The student's network on the large image, with the outputs that it has on the small one."""
+    return dict(type=source.task.ASSISTANT, ratio=source.said_ratio, detector=Code('_base_.model'))
 
 
-def _teacher() -> dict[str, Any]:
-    return dict(cfg='{{ fileDirname }}/teacher.py', checkpoint=Code('teacher_checkpoint'))
+def _learnt_from(stage: str, cfg: dict[str, Any] | str) -> dict[str, Any]:
+    return dict(cfg=cfg, checkpoint=Code(f'{stage}_checkpoint'))
 
 
 def _terms(chosen: Choice) -> dict[str, Any]:
@@ -252,11 +266,16 @@ def _terms(chosen: Choice) -> dict[str, Any]:
     return chosen.terms | left_out
 
 
-def _isrd(chosen: Choice) -> dict[str, Any]:
+def _student_weight(source: Source, chosen: Choice) -> dict[str, Any]:
+    weight = source.task.STUDENT_WEIGHT
+    return dict(student_weight=weight) if chosen.terms and weight != 1 else {}
+
+
+def _isrd(source: Source, chosen: Choice) -> dict[str, Any]:
     if chosen.isrd:
-        weight = chosen.isrd['weight']
-        remark = Remark(DIVIDED_LESS if weight < ISRD_WEIGHT else DIVIDED_MORE)
-        return dict(**({} if weight == ISRD_WEIGHT else dict(isrd_remark=remark)), isrd=chosen.isrd)
+        weight, usual = chosen.isrd['weight'], rounded(source.task.isrd_weight(source.ratio))
+        remark = Remark(DIVIDED_LESS if weight < usual else DIVIDED_MORE)
+        return dict(**({} if weight == usual else dict(isrd_remark=remark)), isrd=chosen.isrd)
     return dict(isrd=Remark(f'isrd is left out: {chosen.reasons["isrd"]}'))
 
 

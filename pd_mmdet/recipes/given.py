@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from mmdet.registry import DATASETS
 from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
 
+from ..tasks import MODULES, task_of
 from .pipelines import LOADERS, kind, packing_pipelines
 from .schedule import training_length
 
@@ -25,33 +26,52 @@ class Given:
     Args:
         name: What the user calls it.
         base: What the files of the recipe say as ``_base_``.
-        cfg: What it says, without the scope 'mmdet' that MMEngine notes in inherited dicts.
+        cfg: What it says, without its own scope, which MMEngine notes in inherited dicts.
     """
 
     name: str
     base: str
     cfg: ConfigDict
 
+    @property
+    def task(self) -> ModuleType:
+        """What recipes of its task say, ``detection_recipe`` or ``classification_recipe``."""
+        return task_of(self.cfg).recipe
+
 
 def read(name: str, out: Path) -> Given:
     """Read and check a config that files in ``out`` will inherit.
 
     Args:
-        name: A file or ``mmdet::…``.
+        name: A file, ``mmdet::…`` or ``mmpretrain::…``.
         out: The recipe's folder.
 
     Raises:
         FileNotFoundError: It, or a file that it inherits, is not there.
-        ValueError: It cannot be read, it is not the config of a plain detector's training, or
+        ModuleNotFoundError: It is of MMPretrain, which is not installed.
+        ValueError: It cannot be read, it is not the config of a plain model's training, or
             nothing is packed.
     """
-    stock = name.startswith('mmdet::')
+    stock = name.startswith(tuple(f'{scope}::' for scope in MODULES))
     if not stock and not Path(name).is_file():
         raise FileNotFoundError(f'no config file at {Path(name).absolute()}')
     base = name if stock else _path_from(out, Path(name))
     given = Given(name, base, _plain(_load(name, get_config if stock else Config.fromfile)))
     _check(given)
     return given
+
+
+def check_same_task(student: Given, teacher: Given) -> None:
+    """Refuse a detector and a classifier.
+
+    Raises:
+        ValueError: They are of two tasks.
+    """
+    if student.task is not teacher.task:
+        raise ValueError(
+            f'student and teacher must be of one task, but {student.name} is a '
+            f'{student.task.KIND}, {teacher.name} a {teacher.task.KIND}'
+        )
 
 
 def check_same_classes(student: Given, teacher: Given) -> None:
@@ -69,7 +89,7 @@ def check_same_classes(student: Given, teacher: Given) -> None:
             f'{must} {student.name} has {len(own)}, {teacher.name} has {len(other)}'
             + next(first, '')
         )
-    own, other = _num_classes(student.cfg), _num_classes(teacher.cfg)
+    own, other = _num_classes(student), _num_classes(teacher)
     if own and other and own != other:
         raise ValueError(
             f'{must} {student.name} has num_classes={own}, {teacher.name} num_classes={other}'
@@ -86,18 +106,18 @@ def _load(name: str, read: Callable[[str], Config]) -> Config:
 
 
 def _plain(cfg: Config) -> ConfigDict:
-    return ConfigDict(_without_scope(cfg.to_dict()))
+    return ConfigDict(_without_scopes(cfg.to_dict(), (task_of(cfg).SCOPE, None)))
 
 
-def _without_scope(value: Any) -> Any:
+def _without_scopes(value: Any, scopes: tuple[str | None, ...]) -> Any:
     if isinstance(value, dict):
         return {
-            key: _without_scope(inner)
+            key: _without_scopes(inner, scopes)
             for key, inner in value.items()
-            if (key, inner) not in (('_scope_', 'mmdet'), ('_scope_', None))
+            if key != '_scope_' or inner not in scopes
         }
     if isinstance(value, (list, tuple)):
-        return type(value)(map(_without_scope, value))
+        return type(value)(_without_scopes(inner, scopes) for inner in value)
     return value
 
 
@@ -119,10 +139,11 @@ def _check(given: Given) -> None:
     if not isinstance(model.get('type'), str):
         raise ValueError(
             f'{given.name} is written with read_base(), which files with _base_ cannot inherit: '
-            'name the config of the same detector that is written with _base_'
+            'name the config of the same network that is written with _base_'
         )
-    if 'student' in model or model.type == 'AFPDetector':
-        raise ValueError(f'{given.name} is a distilled detector: name the config of a plain one')
+    if 'student' in model or model.type == given.task.ASSISTANT:
+        kind = given.task.KIND
+        raise ValueError(f'{given.name} is a distilled {kind}: name the config of a plain one')
     training_length(given.cfg)
     for loader in LOADERS:
         if given.cfg.get(loader):
@@ -133,13 +154,13 @@ def _check_pipelines(given: Given, loader: str) -> None:
     pipelines = list(packing_pipelines(given.cfg[loader]))
     if not pipelines:
         raise ValueError(
-            f'{given.name}: {loader} has no pipeline with the packing transform PackDetInputs, '
-            'before which the views are made'
+            f'{given.name}: {loader} has no pipeline with the packing transform '
+            f'{given.task.PACK}, before which the views are made'
         )
     if any(kind(transform) == 'LowResolution' for one in pipelines for transform in one):
         raise ValueError(
-            f'{given.name}: {loader} has a LowResolution already; name the config of the detector '
-            'on the large image'
+            f'{given.name}: {loader} has a LowResolution already; name the config of the '
+            f'{given.task.KIND} on the large image'
         )
 
 
@@ -148,11 +169,12 @@ def _class_names(cfg: ConfigDict) -> tuple[str, ...]:
     dataset = cfg.train_dataloader.dataset
     while 'dataset' in dataset or 'datasets' in dataset:
         dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
-    said = (dataset.get('metainfo') or {}).get('classes')
-    return tuple(said or getattr(DATASETS.get(dataset.type), 'METAINFO', {}).get('classes', ()))
+    # MMPretrain's datasets may have them beside the metainfo, or there the name of a file.
+    said = (dataset.get('metainfo') or {}).get('classes') or dataset.get('classes') or ()
+    stock = getattr(task_of(cfg).DATASETS.get(dataset.type), 'METAINFO', {}).get('classes', ())
+    return () if isinstance(said, str) else tuple(said or stock)
 
 
-def _num_classes(cfg: ConfigDict) -> set[int]:
-    heads = cfg.model.get('bbox_head') or cfg.model.get('roi_head', {}).get('bbox_head') or []
-    heads = heads if isinstance(heads, list) else [heads]
+def _num_classes(given: Given) -> set[int]:
+    heads = given.task.heads(given.cfg.model)
     return {head['num_classes'] for head in heads if 'num_classes' in head}

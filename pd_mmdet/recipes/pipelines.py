@@ -10,11 +10,11 @@ from typing import Any
 
 from mmengine.config import ConfigDict
 
-from ..deploy import stock_dataset
+from ..deploy import PACKING, stock_dataset
 from ..transforms.low_resolution import VIEWS
 from .write import Changed, Code, Each
 
-PACK = 'PackDetInputs'
+PAIRED = {pack: paired for paired, pack in PACKING.items()}
 TTA = 'TestTimeAug'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -34,7 +34,7 @@ def is_packing(value: Any) -> bool:
         return False
     if kind(value[-1]) == TTA:
         return any(is_packing(group) for group in value[-1]['transforms'])
-    return any(kind(transform) == PACK for transform in value)
+    return any(kind(transform) in PAIRED for transform in value)
 
 
 def with_views(
@@ -52,7 +52,7 @@ def with_views(
     low = dict(type='LowResolution', ratio=ratio)
     if views == VIEWS:
         pack = _pack_index(pipeline)
-        paired = {**pipeline[pack], 'type': 'PackPairedDetInputs'}
+        paired = {**pipeline[pack], 'type': PAIRED[kind(pipeline[pack])]}
         return [*pipeline[:pack], low, paired, *pipeline[pack + 1 :]]
     low['views'] = list(views)
     if kind(pipeline[-1]) == TTA:
@@ -96,7 +96,8 @@ def _around(new: list, old: list, base: str, added: int) -> list[Any]:
     ends = zip(reversed(new), reversed(old[first:]))
     same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], ends))
     tail = [Code(f'{base}[-1]')] if same == 1 else [Code(f'*{base}[-{same}:]')] if same else []
-    return [Code(f'*{base}[:-{len(old) - first + added}]'), *new[first : len(new) - same], *tail]
+    head = [Code(f'*{base}[:-{len(old) - first + added}]')] if first else []
+    return [*head, *new[first : len(new) - same], *tail]
 
 
 def _place(items: list, testing: bool) -> int:
@@ -117,7 +118,7 @@ def _loads_annotations(transform: Any) -> bool:
 
 
 def _pack_index(pipeline: list[dict]) -> int:
-    return next(index for index, transform in enumerate(pipeline) if kind(transform) == PACK)
+    return next(index for index, transform in enumerate(pipeline) if kind(transform) in PAIRED)
 
 
 @dataclass

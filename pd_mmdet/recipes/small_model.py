@@ -1,8 +1,9 @@
-"""What changes in a detector's config when its images become small."""
+"""What changes in a model's config when its images become small."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from fractions import Fraction
 from numbers import Real
 from typing import Any
@@ -24,8 +25,8 @@ UNFROZEN = dict(EfficientNet=0)
 """What ``frozen_stages`` is where nothing is frozen, in backbones where that is not -1."""
 
 
-def small_model(model: dict, ratio: Fraction) -> dict[str, Any]:
-    """What a child config says of the model, to be merged into the given one.
+def small_detector(model: dict, ratio: Fraction) -> dict[str, Any]:
+    """What a child config says of a detector, to be merged into the given one.
 
     The backbone is unfrozen, batches are padded to whole strides and resized within smaller sizes,
     and anchors shrink with the objects. Points and whatever else follows from strides stays.
@@ -38,11 +39,9 @@ def small_model(model: dict, ratio: Fraction) -> dict[str, Any]:
     preprocessor = _small_batches(model.get('data_preprocessor') or {}, ratio)
     if preprocessor:
         changes['data_preprocessor'] = preprocessor
-    backbone = model.get('backbone', {})
-    unfrozen = UNFROZEN.get(backbone.get('type'), -1)
-    if backbone.get('frozen_stages', unfrozen) > unfrozen:
-        remark = Remark('Nothing is frozen: small images look different, and ISRD trains the stem.')
-        changes['backbone'] = dict(remark=remark, frozen_stages=unfrozen)
+    backbone = unfrozen(model.get('backbone', {}))
+    if backbone:
+        changes['backbone'] = backbone
     for name in ('rpn_head', 'bbox_head'):
         anchors = _small_anchors(model.get(name), ratio)
         if anchors:
@@ -51,6 +50,15 @@ def small_model(model: dict, ratio: Fraction) -> dict[str, Any]:
             known = {key: sizes for key, sizes in anchors.items() if sizes}
             changes[name] = dict(remark=remark, **known)
     return changes
+
+
+def unfrozen(backbone: dict) -> dict[str, Any]:
+    """What makes a backbone train all of its stages, if it does not."""
+    none = UNFROZEN.get(backbone.get('type'), -1)
+    if backbone.get('frozen_stages', none) <= none:
+        return {}
+    remark = Remark('Nothing is frozen: small images look different, and ISRD trains the stem.')
+    return dict(remark=remark, frozen_stages=none)
 
 
 def _small_batches(preprocessor: dict, ratio: Fraction) -> dict[str, Any]:
@@ -67,14 +75,14 @@ def _small_batches(preprocessor: dict, ratio: Fraction) -> dict[str, Any]:
 
 
 def _small_augment(augment: dict, ratio: Fraction) -> dict:
-    sizes = {key: _divided(augment[key], ratio, round) for key in SIZES if key in augment}
+    sizes = {key: divided(augment[key], ratio, round) for key in SIZES if key in augment}
     return {**augment, **sizes}
 
 
 def _small_anchors(head: Any, ratio: Fraction) -> dict[str, Any]:
     """For each anchor generator of a head (some have several) its smaller sizes or scales."""
     return {
-        name: {key: _divided(size, ratio, _exact) for key, size in _anchor_sizes(generator).items()}
+        name: {key: divided(size, ratio, _exact) for key, size in _anchor_sizes(generator).items()}
         for name, generator in (head.items() if isinstance(head, dict) else ())
         if name.endswith('anchor_generator') and 'Anchor' in generator['type']  # or it has points
     }
@@ -103,9 +111,10 @@ def _ssd_sizes(generator: dict) -> dict[str, list]:
     return dict(min_sizes=built.base_sizes, max_sizes=largest)
 
 
-def _divided(value: Any, ratio: Fraction, rounded: Any) -> Any:
+def divided(value: Any, ratio: Fraction, rounded: Callable[[Any], Any]) -> Any:
+    """A size of the large image, or several, over the ratio; what is no number stays."""
     if isinstance(value, (list, tuple)):
-        return type(value)(_divided(item, ratio, rounded) for item in value)
+        return type(value)(divided(item, ratio, rounded) for item in value)
     return rounded(value / ratio) if isinstance(value, Real) else value
 
 

@@ -1,4 +1,4 @@
-"""Which terms a pair of detectors can have: found by building the distiller with each of them."""
+"""Which terms a pair of models can have: found by building the distiller with each of them."""
 
 from __future__ import annotations
 
@@ -9,31 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmdet.registry import MODELS
+from mmengine.registry import MODELS
 
 from ..taps import Tap
 
-TWO_NETWORKS = dict(pkd=('neck', 'neck', 'PearsonLoss', 2.0))
-"""What student and teacher can have where each has its own heads: name of the term → tap of the
-student, tap of the teacher, loss, weight."""
-
-SAME_NETWORK = dict(
-    pkd=('neck', 'neck.afp', 'PearsonLoss', 2.0),
-    cls=('bbox_head', 'bbox_head', 'DenseHeadClsLoss', 1.0),
-    box=('bbox_head', 'bbox_head', 'DenseHeadBoxLoss', 1.0),
-    rpn_cls=('rpn_head', 'rpn_head', 'DenseHeadClsLoss', 1.0),
-    rpn_box=('rpn_head', 'rpn_head', 'DenseHeadBoxLoss', 1.0),
-    roi_cls=('roi_head.bbox_head', 'roi_head.bbox_head', 'RoIHeadClsLoss', 1.0),
-    roi_box=('roi_head.bbox_head', 'roi_head.bbox_head', 'RoIHeadBoxLoss', 1.0),
-)
-"""What the student and its assistant, whose heads answer on the same priors, can have."""
-
-ISRD_TAPS = (None, 'backbone.conv1', 'backbone.layers.0', 'backbone.features.1')
-"""Where ISRD may tap: the stem that the distiller finds, or where other backbones have theirs."""
-
-ISRD_WEIGHT, STD = 0.5, 57.7
-"""ISRD's weight where the preprocessor divides grey levels by about this standard deviation,
-ImageNet's. Its loss is in what is left of them, so elsewhere the weight follows the divisor."""
+STD = 57.7
+"""ISRD's weight is meant for preprocessors that divide grey levels by about this standard
+deviation, ImageNet's. Its loss is in what is left of them, so elsewhere the weight follows the
+divisor."""
 
 REFUSALS = (
     AssertionError,
@@ -62,16 +45,29 @@ class Choice:
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-def isrd_options(data_preprocessor: dict | None) -> list[dict[str, Any]]:
-    """Options of ISRD, in the order in which they are tried."""
+def isrd_options(
+    weight: float, taps: Sequence[str | None], data_preprocessor: dict | None
+) -> list[dict[str, Any]]:
+    """Options of ISRD, in the order in which they are tried.
+
+    Args:
+        weight: Where grey levels are divided by ``STD``.
+        taps: Where it may tap, None for the stem that the distiller finds.
+        data_preprocessor: Config of the student's.
+    """
     std = (data_preprocessor or {}).get('std') or [1.0]
-    weight = float(f'{ISRD_WEIGHT / STD * sum(std) / len(std):.1g}')
-    return [dict(weight=weight, **(dict(tap=tap) if tap else {})) for tap in ISRD_TAPS]
+    weight = rounded(weight / STD * sum(std) / len(std))
+    return [dict(weight=weight, **(dict(tap=tap) if tap else {})) for tap in taps]
+
+
+def rounded(weight: float) -> float:
+    """A weight with one digit: more would say nothing."""
+    return float(f'{weight:.1g}')
 
 
 def choose(
     distiller: dict[str, Any],
-    candidates: dict[str, tuple],
+    candidates: dict[str, dict],
     places: Container[str],
     isrd: Sequence[dict] = (),
 ) -> Choice:
@@ -79,14 +75,12 @@ def choose(
 
     Args:
         distiller: Config of the distiller without terms.
-        candidates: ``TWO_NETWORKS`` or ``SAME_NETWORK``.
+        candidates: Name of a term → its config.
         places: Names of the student's modules. Candidates that tap another place are passed over.
         isrd: Options of ISRD, the first of which that can be had is taken.
     """
     terms = {
-        name: dict(student=student, teacher=teacher, loss=dict(type=loss), weight=weight)
-        for name, (student, teacher, loss, weight) in candidates.items()
-        if Tap.parse(student).path in places
+        name: term for name, term in candidates.items() if Tap.parse(term['student']).path in places
     }
     everything = dict(isrd=isrd[0]) if isrd else {}
     if why_not({**distiller, 'terms': terms, **everything}) is None:

@@ -79,7 +79,7 @@ custom_hooks = [dict(type='NumClassCheckHook')]
 def write(source: Source, folder: Path) -> dict[str, Config]:
     """All files of a recipe, read back."""
     folder.mkdir(exist_ok=True)
-    recipe = Recipe(folder)
+    recipe = Recipe(folder, source.task)
     recipe.write('teacher', files.plain(source.teacher))
     recipe.write('ceiling', files.plain(source.student))
     recipe.write('baseline', files.baseline(source))

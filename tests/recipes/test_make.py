@@ -10,9 +10,10 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from pd_mmdet.recipes import make, terms
+from pd_mmdet.recipes import make
 from pd_mmdet.recipes.make import make_recipe
 from pd_mmdet.recipes.stages import plan
+from pd_mmdet.tasks import detection_recipe
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 STAGES = ['teacher', 'ceiling', 'baseline', 'assistant', 'student', 'one_stage', 'deploy']
@@ -99,11 +100,13 @@ def test_mmengine_tests_what_is_deployed(pair, tmp_path):
 
 
 def test_what_cannot_be_had_is_left_out_with_the_reason(pair, tmp_path, monkeypatch):
-    row = ('bbox_head', 'bbox_head', 'DenseHeadDistributionLoss', 1.0)
-    monkeypatch.setitem(terms.SAME_NETWORK, 'ld', row)
-    elsewhere = ('rpn_head', 'rpn_head', 'DenseHeadClsLoss', 1.0)
-    monkeypatch.setitem(terms.SAME_NETWORK, 'rpn', elsewhere)
-    monkeypatch.setattr(terms, 'ISRD_TAPS', ('backbone.nothing',))
+    for name, tap, loss in (
+        ('ld', 'bbox_head', 'DenseHeadDistributionLoss'),
+        ('rpn', 'rpn_head', 'DenseHeadClsLoss'),
+    ):
+        term = dict(student=tap, teacher=tap, loss=dict(type=loss), weight=1.0)
+        monkeypatch.setitem(detection_recipe.SAME_NETWORK, name, term)
+    monkeypatch.setattr(detection_recipe, 'ISRD_TAPS', ('backbone.nothing',))
     made = make_recipe(*pair, 2, tmp_path / 'out')
     assert list(made.left_out) == ['ld of student.py', 'isrd of student.py']
     assert 'DenseHeadDistributionLoss cannot serve' in made.left_out['ld of student.py']

@@ -17,6 +17,8 @@ INSIDE = [LOAD, PACK, FLIP, dict(type='Last')]
 LOADED = [LOAD, FLIP, dict(type='LoadAnnotations'), PACK]
 TTA = [LOAD, dict(type='TestTimeAug', transforms=[[FLIP, FLIP], [PACK]])]
 
+PACKED_ONLY = [dict(type='PackInputs')]  # of MMPretrain's CIFAR
+
 TTA_LOADED = [LOAD, dict(type='TestTimeAug', transforms=[[FLIP], LOADED[2:3], [PACK]])]
 
 
@@ -37,6 +39,11 @@ def test_views_come_directly_before_packing(views, name):
         assert groups == [[FLIP, FLIP], [low(views)], [PACK]]
 
 
+def test_each_library_has_its_own_packing():
+    *_, view, pack = with_views([LOAD, dict(type='PackInputs', meta_keys=('flip',))], 2)
+    assert view == low(None) and pack == dict(type='PackPairedInputs', meta_keys=('flip',))
+
+
 def test_annotations_that_are_loaded_last_stay_in_pixels_of_the_file():
     assert with_views(LOADED, 2, ['lr']) == [*LOADED[:3], low(['lr']), PACK]
     assert with_views(LOADED, 2, ['lr'], testing=True) == [*LOADED[:2], low(['lr']), *LOADED[2:]]
@@ -44,7 +51,7 @@ def test_annotations_that_are_loaded_last_stay_in_pixels_of_the_file():
     assert groups == [[FLIP], [low(['lr'])], LOADED[2:3], [PACK]]
 
 
-@pytest.mark.parametrize('pipeline', [LAST, LOADED, INSIDE, TTA, TTA_LOADED])
+@pytest.mark.parametrize('pipeline', [LAST, LOADED, INSIDE, TTA, TTA_LOADED, PACKED_ONLY])
 @pytest.mark.parametrize('added', [0, 1])
 @pytest.mark.parametrize('testing', [False, True])
 def test_in_terms_of_the_base_it_is_the_same(pipeline, added, testing, tmp_path):

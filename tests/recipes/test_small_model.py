@@ -7,7 +7,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.hub import get_config
 
-from pd_mmdet.recipes.small_model import small_model
+from pd_mmdet.recipes.small_model import small_detector
 from pd_mmdet.recipes.write import config_text
 
 TWO = Fraction(2)
@@ -20,7 +20,7 @@ def model_of(name: str) -> dict:
 def merged(model: dict, ratio: Fraction, tmp_path) -> Config:
     """The model that a config with the changes describes."""
     Config(dict(model=model)).dump(tmp_path / 'given.py')
-    changes = dict(_base_='./given.py', model=small_model(model, ratio))
+    changes = dict(_base_='./given.py', model=small_detector(model, ratio))
     (tmp_path / 'small.py').write_text(config_text('Small.', changes))
     return Config.fromfile(tmp_path / 'small.py').model
 
@@ -75,13 +75,13 @@ def test_anchors_whose_sizes_are_said_level_by_level_shrink(name, ratio, tmp_pat
 
 def test_base_sizes_that_scales_multiply_shrink_once():
     generator = dict(type='AnchorGenerator', base_sizes=[16, 32], scales=[8], strides=[16, 32])
-    head = small_model(dict(rpn_head=dict(anchor_generator=generator)), TWO)['rpn_head']
+    head = small_detector(dict(rpn_head=dict(anchor_generator=generator)), TWO)['rpn_head']
     assert head['anchor_generator'] == dict(base_sizes=[8, 16])
 
 
 def test_anchors_of_unknown_generators_stay_with_a_remark():
     generator = dict(type='LegacySSDAnchorGenerator', input_size=300, strides=[8, 16])
-    head = small_model(dict(bbox_head=dict(anchor_generator=generator)), TWO)['bbox_head']
+    head = small_detector(dict(bbox_head=dict(anchor_generator=generator)), TWO)['bbox_head']
     assert list(head) == ['remark'] and 'is not known: set it here' in head['remark']
 
 
@@ -93,26 +93,26 @@ def test_the_stem_is_trained(tmp_path):
 
 
 def test_batches_are_resized_to_smaller_sizes():
-    changes = small_model(model_of('yolox/yolox_s_8xb8-300e_coco.py'), TWO)
+    changes = small_detector(model_of('yolox/yolox_s_8xb8-300e_coco.py'), TWO)
     (augment,) = changes['data_preprocessor']['batch_augments']
     assert augment['random_size_range'] == (240, 400)
     assert augment['size_divisor'] == 32 and augment['interval'] == 10
 
 
 def test_batches_are_padded_to_whole_strides_where_they_were_not():
-    changes = small_model(model_of('rtmdet/rtmdet_tiny_8xb32-300e_coco.py'), TWO)
+    changes = small_detector(model_of('rtmdet/rtmdet_tiny_8xb32-300e_coco.py'), TWO)
     assert changes['data_preprocessor']['pad_size_divisor'] == 32
 
 
 def test_points_stay():
     fcos = model_of('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py')
-    assert list(small_model(fcos, TWO)) == ['backbone']
+    assert list(small_detector(fcos, TWO)) == ['backbone']
     rtmdet = model_of('rtmdet/rtmdet_tiny_8xb32-300e_coco.py')
     assert rtmdet.bbox_head.anchor_generator.type == 'MlvlPointGenerator'
-    assert list(small_model(rtmdet, TWO)) == ['data_preprocessor']
+    assert list(small_detector(rtmdet, TWO)) == ['data_preprocessor']
 
 
 def test_a_backbone_that_freezes_nothing_stays():
     efficientnet = model_of('efficientnet/retinanet_effb3_fpn_8xb4-crop896-1x_coco.py')
     assert efficientnet.backbone.frozen_stages == 0
-    assert 'backbone' not in small_model(efficientnet, TWO)
+    assert 'backbone' not in small_detector(efficientnet, TWO)

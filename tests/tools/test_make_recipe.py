@@ -51,5 +51,6 @@ def test_help(monkeypatch, capsys):
     assert stopped.value.code == 0
     text = capsys.readouterr().out
     assert all(
-        word in text for word in ('--ratio K', '--teacher-ckpt FILE', 'deploy.py', 'mmdet::')
+        word in text
+        for word in ('--ratio K', '--teacher-ckpt FILE', 'deploy.py', 'mmdet::', 'mmpretrain::')
     )

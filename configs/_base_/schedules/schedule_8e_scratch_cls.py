@@ -1,0 +1,14 @@
+# From scratch on a few thousand images that are easy to tell apart.
+_base_ = './schedule_20e_scratch_cls.py'
+max_epochs = 8
+train_cfg = dict(max_epochs=max_epochs, val_interval=4)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, begin=0, end=1, convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR',
+        begin=1,
+        end=max_epochs,
+        T_max=max_epochs - 1,
+        convert_to_iter_based=True,
+    ),
+]

@@ -1,0 +1,2 @@
+# The large network on the large image.
+_base_ = '../../resnet/resnet50_120e_cub.py'
