@@ -1,12 +1,10 @@
-# From scratch on few small images: AdamW, a short warm-up, then a cosine to nothing. SGD stays at
-# chance for most of so short a schedule.
+# From scratch on few small images: SGD, a short warm-up, then a cosine to nothing.
 max_epochs = 20
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=10)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=0.004, weight_decay=0.05),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
+    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True),
     clip_grad=dict(max_norm=5),
 )
 param_scheduler = [

@@ -1,0 +1,7 @@
+# ResNet-34 of three eighths of the width: the teacher of resnet18_slim.py.
+_base_ = 'mmpretrain::_base_/models/resnet34.py'
+width = 24
+model = dict(
+    backbone=dict(stem_channels=width, base_channels=width),
+    head=dict(in_channels=8 * width),
+)

@@ -1,0 +1,7 @@
+_base_ = [
+    '../_base_/models/resnet34_slim.py',
+    '../_base_/datasets/glyphs_classification.py',
+    '../_base_/schedules/schedule_20e_scratch_cls.py',
+    '../_base_/cls_runtime.py',
+]
+model = dict(head=dict(num_classes=40))

@@ -1,0 +1,23 @@
+# Stage 2, assistant on the large image -> student on the small one: compress the input.
+_base_ = './baseline.py'
+assistant_checkpoint = (
+    '{{$ASSISTANT_CHECKPOINT:work_dirs/resnet_r34-r18_bccd-cells_k4/assistant/epoch_8.pth}}'
+)
+load_from = assistant_checkpoint
+model = dict(
+    _delete_=True,
+    type='PixelDistillClassifier',
+    ratio=4,
+    student=_base_.model,
+    teacher=dict(cfg='{{ fileDirname }}/ceiling.py', checkpoint=assistant_checkpoint),
+    terms=dict(
+        kd=dict(student='head', teacher='head', loss=dict(type='KDLoss', T=4.0), weight=1.0)
+    ),
+    isrd=dict(weight=1.0),
+)
+train_pipeline = [
+    *_base_.train_pipeline[:-2],
+    dict(type='LowResolution', ratio=4),
+    dict(type='PackPairedInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

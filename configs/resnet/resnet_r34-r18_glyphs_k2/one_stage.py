@@ -1,0 +1,13 @@
+# Teacher on the large image -> student on the small one at once, to compare with.
+_base_ = './student.py'
+teacher_checkpoint = (
+    '{{$TEACHER_CHECKPOINT:work_dirs/resnet_r34-r18_glyphs_k2/teacher/epoch_20.pth}}'
+)
+load_from = None
+model = dict(
+    teacher=dict(_delete_=True, cfg='{{ fileDirname }}/teacher.py', checkpoint=teacher_checkpoint),
+    terms=dict(
+        _delete_=True,
+        kd=dict(student='head', teacher='head', loss=dict(type='KDLoss', T=4.0), weight=1.0),
+    ),
+)
