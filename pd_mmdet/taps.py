@@ -139,7 +139,9 @@ class Taps(AbstractContextManager):
         if _unseen.get():
             return
         if path in self.outputs:
-            raise RuntimeError(f'tap {path!r} runs more than once in a forward pass')
+            raise RuntimeError(
+                f'tap {path!r} runs more than once in a forward pass: tap another place'
+            )
         self.outputs[path] = output
         self._versions[path] = versions(output)
         if self.stop and len(self.outputs) == len(self.modules):

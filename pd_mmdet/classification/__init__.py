@@ -1,6 +1,7 @@
 """Pixel distillation of MMPretrain's classifiers.
 
-Nothing else imports this: ``custom_imports = dict(imports=['pd_mmdet.classification'])`` does.
+Configs switch it on: ``custom_imports = dict(imports=['pd_mmdet.classification'])``. It needs
+MMPretrain, which detection does without.
 """
 
 from .classifier import PixelDistillClassifier

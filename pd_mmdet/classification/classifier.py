@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmcv.transforms import BaseTransform
-from mmpretrain.models import ImageClassifier, MultiLabelClsHead
+from mmpretrain.models import ArcFaceClsHead, ImageClassifier, MultiLabelClsHead
 from mmpretrain.registry import MODELS
 from torch import nn
 
@@ -65,6 +65,12 @@ class PixelDistillClassifier(Distiller):
                 f'taps {term["student"]!r} of the student and {term["teacher"]!r} of the teacher: '
                 f'logits are compared at {HEAD!r} of both'
             )
+        for side, model in (('student', self), ('teacher', self.teacher.model)):
+            if isinstance(model.head, ArcFaceClsHead):
+                raise TypeError(
+                    f'the head of the {side} is an ArcFaceClsHead, whose logits have a margin in '
+                    'training only: compare features, at neck or backbone'
+                )
         del term['pixels']
         built = LogitTerm(self.registry, **term)
         if built.with_labels and self.data_preprocessor.batch_augments is not None:
@@ -83,4 +89,5 @@ def _check_classifier(model: nn.Module, side: str) -> None:
     elif isinstance(model.head, MultiLabelClsHead):
         reason = 'its images have several labels'
     if reason:
-        raise NotImplementedError(f'the {side} is a {type(model).__name__}: {reason}')
+        kinds = [type(part).__name__ for part in (model, getattr(model, 'head', None)) if part]
+        raise NotImplementedError(f'the {side} is a {" with ".join(kinds)}: {reason}')

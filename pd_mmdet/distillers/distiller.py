@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
 from numbers import Real
@@ -34,6 +34,7 @@ STEMS = (
 
 COARSEST_STRIDE = 128
 LARGER_SIDE = 4 * COARSEST_STRIDE
+USUAL_SIDE = 224
 VIEWS = ('hr', 'lr')
 
 
@@ -183,24 +184,45 @@ class Distiller:
         return modules
 
     def _try_both(
-        self, student_taps: list[str], teacher_taps: list[str], side: int = COARSEST_STRIDE
+        self, student_taps: list[str], teacher_taps: list[str]
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, int]]:
-        """What both sides put out at their taps for one photograph, and its side in each view."""
-        # The strides divide it in each view.
-        lr = side * self.ratio.denominator
-        sides = dict(lr=lr, hr=int(lr * self.ratio))
-        try:
-            own = self._try(self, student_taps, 'student', sides[self.view])
-            other = {}
-            if teacher_taps:
-                model, view = self.teacher.model, self.teacher.view
-                other = self._try(model, teacher_taps, 'teacher', sides[view])
-        except RuntimeError:
-            if side == LARGER_SIDE:
-                raise
-            # A map was smaller than a kernel: of SSD, or of deformable convolutions.
-            return self._try_both(student_taps, teacher_taps, LARGER_SIDE)
-        return own, other, sides
+        """What both sides put out at their taps for one photograph, and its side in each view.
+
+        Raises:
+            ValueError: If they run on no size that both could read.
+        """
+        errors = {}
+        for sides in self._trial_sides():
+            try:
+                own = self._try(self, student_taps, 'student', sides[self.view])
+                other = {}
+                if teacher_taps:
+                    model, view = self.teacher.model, self.teacher.view
+                    other = self._try(model, teacher_taps, 'teacher', sides[view])
+                return own, other, sides
+            except (AssertionError, RuntimeError) as error:
+                errors['{hr} and {lr}'.format(**sides)] = error
+        raise ValueError(
+            'student and teacher do not both run on images of one photograph; on hr and lr of\n'
+            + '\n'.join(f'  {sides} pixels: {error!r}' for sides, error in errors.items())
+        )
+
+    def _trial_sides(self) -> Iterator[dict[str, int]]:
+        """Sides of the photograph in each view, in the order in which they are tried."""
+        # The strides divide the first; SSD and deformable convolutions need a larger map.
+        for side in (COARSEST_STRIDE, LARGER_SIDE):
+            lr = side * self.ratio.denominator
+            yield dict(lr=lr, hr=int(lr * self.ratio))
+        # Mixers and some transformers read one size only.
+        own = [(self, self.view)]
+        if self.teacher is not None:
+            own.append((self.teacher.model, self.teacher.view))
+        sizes = [(_img_size(model), view) for model, view in own] + [(USUAL_SIDE, 'hr')]
+        for size, view in sizes:
+            hr = size * (self.ratio if view == 'lr' else 1)
+            lr = hr / self.ratio
+            if size and hr == int(hr) and lr == int(lr):
+                yield dict(lr=int(lr), hr=int(hr))
 
     def _build_term(self, **term: Any) -> nn.Module:
         return FeatureTerm(self.registry, **term)
@@ -259,7 +281,7 @@ class Distiller:
             self.teacher.load()
 
     def check_pipeline(self, transforms: Sequence[BaseTransform]) -> None:
-        """Refuse a training pipeline that does not suit.
+        """Refuse a pipeline that does not suit.
 
         Raises:
             ValueError: If it makes views of another ratio.
@@ -267,7 +289,7 @@ class Distiller:
         for transform in transforms:
             if isinstance(transform, LowResolution) and transform.ratio != self.ratio:
                 raise ValueError(
-                    f'the distiller has ratio={self.ratio}, but the training pipeline has '
+                    f'the distiller has ratio={self.ratio}, but a pipeline has '
                     f'LowResolution(ratio={transform.ratio}): they must be equal'
                 )
 
@@ -354,6 +376,12 @@ class Distiller:
         if self.teacher is not None:
             self.teacher.model._apply(fn, *args, **kwargs)
         return super()._apply(fn, *args, **kwargs)
+
+
+def _img_size(model: nn.Module) -> int:
+    """The side of the images for which a backbone was made, 0 if it does not say."""
+    size = getattr(model.backbone, 'img_size', None) or 0
+    return int(size if isinstance(size, Real) else size[0])
 
 
 def _check_gradients(outputs: dict[str, Any]) -> None:

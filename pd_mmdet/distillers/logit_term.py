@@ -22,7 +22,8 @@ class LogitTerm(nn.Module):
         outputs: What the heads put out for one photograph.
 
     Raises:
-        ValueError: If they are no logits, or of other numbers of classes.
+        TypeError: If the loss does not take logits.
+        ValueError: If the outputs are no logits, or of other numbers of classes.
     """
 
     def __init__(
@@ -48,6 +49,18 @@ class LogitTerm(nn.Module):
                 f'{teacher!r} of the teacher {other}: they must be the same'
             )
 
+        self._try_loss(*outputs)
+
+    def _try_loss(self, *logits: Tensor) -> None:
+        self.loss.eval()  # so that none counts this as an iteration
+        try:
+            self._compare(*logits, torch.zeros(len(logits[0]), dtype=torch.long))
+        except (IndexError, RuntimeError, ValueError) as error:
+            raise TypeError(
+                f'{type(self.loss).__name__} does not compare logits (N, classes): {error}'
+            ) from error
+        self.loss.train()
+
     @property
     def with_labels(self) -> bool:
         """Whether the loss must know the label of each image."""
@@ -57,5 +70,10 @@ class LogitTerm(nn.Module):
         self, model: nn.Module, student_output: Tensor, teacher_output: Tensor, data_samples: list
     ) -> Tensor:
         """The weighted term, a scalar; ``data_samples`` carry the labels."""
-        labels = [torch.cat([sample.gt_label for sample in data_samples])] * self.with_labels
-        return self.weight * self.loss(student_output, teacher_output, *labels)
+        labels = None
+        if self.with_labels:
+            labels = torch.cat([sample.gt_label for sample in data_samples])
+        return self.weight * self._compare(student_output, teacher_output, labels)
+
+    def _compare(self, student: Tensor, teacher: Tensor, labels: Tensor | None) -> Tensor:
+        return self.loss(student, teacher, *([labels] if self.with_labels else []))

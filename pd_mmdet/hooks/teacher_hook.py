@@ -43,7 +43,7 @@ class TeacherHook(Hook):
             detector AP at IoU 0.5; of a classifier top-1 accuracy, where 0 is guessing.
     """
 
-    priority = 'ABOVE_NORMAL'  # EMAHook copies the weights after this hook has sorted them
+    priority = 'HIGH'  # EMAHook, which may be ABOVE_NORMAL, copies weights that this has sorted
 
     def __init__(self, num_images: int = 32, min_score: float = 0.05) -> None:
         self.num_images = num_images
@@ -57,12 +57,12 @@ class TeacherHook(Hook):
         """Compare what the data and the model say, then try the teacher.
 
         Raises:
-            ValueError: If the training pipeline does not suit the distiller, or the teacher was
+            ValueError: If a pipeline does not suit the distiller, or the teacher was
                 trained for other classes than those of the training set.
         """
         model = _unwrapped(runner.model)
         if isinstance(model, Distiller):
-            for pipeline in _training_pipelines(runner):
+            for pipeline in _pipelines(runner):
                 model.check_pipeline(pipeline)
         teacher = getattr(model, 'teacher', None)
         if teacher is None:
@@ -116,6 +116,8 @@ class TeacherHook(Hook):
         if runner._resume:
             _check_fingerprint(getattr(model, 'teacher', None), checkpoint)
         else:
+            # The averaged weights are in `state_dict`; MMPretrain's EMAHook would take these, too.
+            checkpoint.pop('ema_state_dict', None)
             _keep_student(checkpoint.get('state_dict', checkpoint), model, runner.logger)
 
 
@@ -123,12 +125,14 @@ def _unwrapped(model: nn.Module) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
 
 
-def _training_pipelines(runner: Runner) -> Iterator[list[BaseTransform]]:
+def _pipelines(runner: Runner) -> Iterator[list[BaseTransform]]:
     yield list(_transforms(runner.train_dataloader.dataset))
     for hook in runner.hooks:
         # It has the pipeline of the last epochs, as a config.
         if isinstance(hook, PipelineSwitchHook):
             yield Compose(hook.switch_pipeline).transforms
+    if runner.val_loop is not None:
+        yield list(_transforms(runner.val_loop.dataloader.dataset))
 
 
 def _check_classes(teacher: Teacher, dataset: Dataset) -> None:
@@ -197,17 +201,21 @@ def _keep_student(weights: dict, model: nn.Module, logger: Logger) -> None:
         for name, value in model.state_dict().items()
         if not _plain(name).startswith('distill.')
     }
-    fit = sum(
-        _plain(name) in wanted and getattr(value, 'shape', None) == wanted[_plain(name)]
-        for name, value in weights.items()
-    )
+    shapes = {_plain(name): getattr(value, 'shape', None) for name, value in weights.items()}
+    fit = sum(shapes[name] == wanted[name] for name in wanted.keys() & shapes.keys())
+    others = len(wanted.keys() & shapes.keys()) - fit
     if not fit:
         raise ValueError(
             f'none of the {len(weights)} weights of the loaded checkpoint, such as '
             f'{next(iter(weights), None)!r}, has the name and shape of one of the model, such as '
             f'{next(iter(wanted))!r}: load_from must name a checkpoint of the same model'
         )
-    logger.info(f'{fit} of the {len(wanted)} weights of the model are in the loaded checkpoint')
+    text = f'{fit} of the {len(wanted)} weights of the model are in the loaded checkpoint'
+    if others:
+        text += (
+            f', {others} in another shape: left out, but for position embeddings, which are resized'
+        )
+    logger.info(text)
 
 
 def _plain(name: str) -> str:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 pytest.importorskip('mmpretrain')
 
 from mmengine.registry import DefaultScope, init_default_scope  # noqa: E402
-from tiny_cls import KD, batch, build, cnn, distiller, forward, save, train, vit  # noqa: E402
+from tiny_cls import CLASSES, KD, batch, build, cnn, distiller, forward, save, train, vit  # noqa: E402
 
 FITNET = dict(type='torch.nn.MSELoss')
 
@@ -199,6 +199,33 @@ def test_a_teachers_file_has_its_own_preprocessor_beside_the_model(tmp_path):
 def test_what_is_refused(tmp_path, options, error, message):
     with pytest.raises(error, match=message):
         distilled(tmp_path, **options)
+
+
+def test_networks_that_read_one_size_only(tmp_path):
+    arch = dict(embed_dims=16, num_layers=1, tokens_mlp_dims=8, channels_mlp_dims=8)
+    backbone = dict(type='MlpMixer', arch=arch, patch_size=16)
+    neck = dict(type='GlobalAveragePooling', dim=1)
+    mixer = dict(cnn(base=2), neck=neck, backbone=dict(backbone, img_size=128))
+    model = distilled(tmp_path, wise=mixer)
+    assert forward(model, batch(side=128))['distill_kd_loss'] > 0
+    mixer = dict(mixer, backbone=dict(backbone, img_size=64))
+    model = distilled(tmp_path, student=mixer)
+    assert forward(model, batch(side=128))['distill_kd_loss'] > 0
+    with pytest.raises(ValueError, match=r'128 and 64 pixels: .* shape \(64, 64\)'):
+        distilled(tmp_path, student=mixer, wise=mixer)
+
+
+@pytest.mark.parametrize('loss', ['ATLoss', 'ICKDLoss', 'ChannelWiseKLLoss'])
+def test_losses_of_maps_do_not_compare_logits(tmp_path, loss):
+    with pytest.raises(TypeError, match=f'{loss} does not compare logits'):
+        distilled(tmp_path, terms=dict(kd=dict(KD, loss=dict(type=loss))))
+
+
+def test_a_margin_in_the_logits_is_refused(tmp_path):
+    wise = dict(cnn(), head=dict(type='ArcFaceClsHead', num_classes=CLASSES, in_channels=64))
+    with pytest.raises(TypeError, match='the head of the teacher is an ArcFaceClsHead'):
+        distilled(tmp_path, wise=wise)
+    assert distilled(tmp_path, wise=wise, terms=dict(f=feature('neck', 'neck'))).teacher
 
 
 def test_several_labels_are_refused(tmp_path):

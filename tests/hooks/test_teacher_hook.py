@@ -216,6 +216,24 @@ def test_a_distillers_checkpoint_gives_the_detector_only(distiller, make_runner,
     assert f'{number} of the {number} weights of the model are in' in log_of(runner)
 
 
+def test_an_average_of_another_training_stays_there(distiller, make_runner, tmp_path):
+    # MMPretrain's hook, at its configs' priority and listed first, takes averages without resume.
+    pytest.importorskip('mmpretrain')
+    average = dict(type='mmpretrain.EMAHook', momentum=0.5, priority='ABOVE_NORMAL')
+    stage_1 = distiller | dict(terms=dict(pkd=PKD))
+    make_runner('run', stage_1, [average, HOOK]).train()
+    assert 'ema_state_dict' in load_data(saved(tmp_path))
+    options = dict(load_from=str(saved(tmp_path)))
+    runner = make_runner('next', distiller, [average, HOOK], **options)
+    runner.call_hook('before_run')
+    runner.load_or_resume()
+    wanted = load_data(saved(tmp_path))['state_dict']
+    (hook,) = (hook for hook in runner.hooks if hasattr(hook, 'ema_model'))
+    for model in (runner.model, hook.ema_model.module):
+        for name, value in model.state_dict().items():
+            assert name.startswith('distill.') or torch.equal(value, wanted[name]), name
+
+
 def test_weights_that_do_not_fit_at_all(distiller, make_runner, tmp_path):
     torch.save(dict(state_dict={'layer.weight': torch.ones(2)}), tmp_path / 'other.pth')
     runner = make_runner('run', distiller, [HOOK], load_from=str(tmp_path / 'other.pth'))

@@ -1,7 +1,7 @@
 # Stage 1, teacher -> assistant, both on the large image: compress the model.
 _base_ = './ceiling.py'
 teacher_checkpoint = (
-    '{{$TEACHER_CHECKPOINT:work_dirs/resnet_r34-r18_bccd-cells_k4/teacher/epoch_8.pth}}'
+    '{{$TEACHER_CHECKPOINT:work_dirs/resnet_r34-r18_bccd-cells_k4/teacher/epoch_5.pth}}'
 )
 model = dict(
     _delete_=True,

@@ -1,5 +1,5 @@
 # The student alone: the small network on the small image, undistilled.
-_base_ = '../resnet18_slim_8e_bccd-cells.py'
+_base_ = '../resnet18_slim_5e_bccd-cells.py'
 # The large image is what the transforms before LowResolution yield.
 train_pipeline = [
     dict(type='LoadImageFromFile'),

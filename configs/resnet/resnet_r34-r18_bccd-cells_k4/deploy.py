@@ -1,5 +1,5 @@
 # The student as it is deployed: a plain classifier of files that are really small.
-_base_ = '../resnet18_slim_8e_bccd-cells.py'
+_base_ = '../resnet18_slim_5e_bccd-cells.py'
 custom_imports = dict(imports=[])
 custom_hooks = []
 test_pipeline = [

@@ -1,7 +1,7 @@
 # Teacher on the large image -> student on the small one at once, to compare with.
 _base_ = './student.py'
 teacher_checkpoint = (
-    '{{$TEACHER_CHECKPOINT:work_dirs/resnet_r34-r18_bccd-cells_k4/teacher/epoch_8.pth}}'
+    '{{$TEACHER_CHECKPOINT:work_dirs/resnet_r34-r18_bccd-cells_k4/teacher/epoch_5.pth}}'
 )
 load_from = None
 model = dict(

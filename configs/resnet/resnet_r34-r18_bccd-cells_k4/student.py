@@ -1,7 +1,7 @@
 # Stage 2, assistant on the large image -> student on the small one: compress the input.
 _base_ = './baseline.py'
 assistant_checkpoint = (
-    '{{$ASSISTANT_CHECKPOINT:work_dirs/resnet_r34-r18_bccd-cells_k4/assistant/epoch_8.pth}}'
+    '{{$ASSISTANT_CHECKPOINT:work_dirs/resnet_r34-r18_bccd-cells_k4/assistant/epoch_5.pth}}'
 )
 load_from = assistant_checkpoint
 model = dict(

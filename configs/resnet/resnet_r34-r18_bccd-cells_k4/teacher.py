@@ -1,2 +1,2 @@
 # The large network on the large image.
-_base_ = '../resnet34_slim_8e_bccd-cells.py'
+_base_ = '../resnet34_slim_5e_bccd-cells.py'

@@ -1,7 +1,7 @@
 # From scratch on a few thousand images that are easy to tell apart.
 _base_ = './schedule_20e_scratch_cls.py'
-max_epochs = 8
-train_cfg = dict(max_epochs=max_epochs, val_interval=4)
+max_epochs = 5
+train_cfg = dict(max_epochs=max_epochs, val_interval=5)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=1, convert_to_iter_based=True),
     dict(
