@@ -112,9 +112,8 @@ class Taps(AbstractContextManager):
     What runs inside of a ``with unseen():`` block is not collected.
 
     Raises:
-        ValueError: If a path names nothing.
-        RuntimeError: If a module runs twice in the pass, or a later in-place operation overwrote
-            its output: neither has *the* output to hand over.
+        ValueError: If a path names nothing, or a module runs twice in the pass, or a later in-place
+            operation overwrote its output: neither has *the* output to hand over.
     """
 
     def __init__(
@@ -139,7 +138,7 @@ class Taps(AbstractContextManager):
         if _unseen.get():
             return
         if path in self.outputs:
-            raise RuntimeError(
+            raise ValueError(
                 f'tap {path!r} runs more than once in a forward pass: tap another place'
             )
         self.outputs[path] = output
@@ -153,7 +152,7 @@ class Taps(AbstractContextManager):
         if exc_type in (None, _AllTapped):
             for path, noted in self._versions.items():
                 if versions(self.outputs[path]) != noted:
-                    raise RuntimeError(
+                    raise ValueError(
                         f'tap {path!r}: a later module overwrites its output in place; tap that one'
                     )
         return exc_type is _AllTapped

@@ -1,5 +1,7 @@
 """What every test starts from: MMDetection's scope, one thread, one seed."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from mmengine.registry import init_default_scope
@@ -9,9 +11,11 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
-def scope_and_seed():
+def scope_and_seed() -> Iterator[None]:
     init_default_scope('mmdet')
     set_random_seed(0)
+    yield
+    init_default_scope('mmdet')  # what a module shares is made before this runs for its first test
 
 
 @pytest.fixture(autouse=True)

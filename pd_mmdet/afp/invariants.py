@@ -310,7 +310,7 @@ def _assert_same_predictions(
             data, own = sample.get(key), own_sample.get(key)
             assert {*data.keys()} == {*own.keys()}, f'{key}: {data.keys()}, {own.keys()}'
             n += int(own.bboxes.isfinite().all(-1).sum()) if 'bboxes' in own else 1
-            for name, value in own.items():
+            for name, value in sorted(own.items()):  # they come in the order of a set
                 if name == 'bboxes':
                     value = value * float(ratio)
                 other = data.get(name)

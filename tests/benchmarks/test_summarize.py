@@ -29,7 +29,11 @@ def test_table_over_seeds():
 
 
 @pytest.mark.parametrize(
-    'name', ['README.md', 'configs/retinanet/README.md', 'configs/faster_rcnn/README.md']
+    'name',
+    [
+        'README.md',
+        *(f'configs/{family}/README.md' for family in ('faster_rcnn', 'resnet', 'retinanet')),
+    ],
 )
 def test_texts_show_the_results_that_are_kept(name):
     text = (ROOT / name).read_text()

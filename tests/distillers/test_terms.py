@@ -245,7 +245,7 @@ def test_a_term_that_could_teach_nothing():
 
 
 def test_an_output_that_is_overwritten_is_refused():
-    with pytest.raises(RuntimeError, match=r"'backbone\.bn1': a later module overwrites"):
+    with pytest.raises(ValueError, match=r"'backbone\.bn1': a later module overwrites"):
         with_terms(pkd=tapped(PKD, 'backbone.bn1'))
 
 
