@@ -5,7 +5,7 @@
 #
 # Trains a teacher on large images, an assistant, the student on small images, and the same student
 # undistilled to compare with: 15 to 20 minutes on 2 CPU cores after the set-up for detection (the
-# default), about 10 for classification. Ends with a table; that, a picture, the logs and the
+# default), 10 to 15 for classification. Ends with a table; that, a picture, the logs and the
 # checkpoints are in work_dirs/quickstart or work_dirs/quickstart_classification. Run it again to go
 # on after an interruption.
 set -euo pipefail
