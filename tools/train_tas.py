@@ -16,18 +16,19 @@ Recipes of detectors (MMDetection) and of classifiers (MMPretrain) are told by t
 from __future__ import annotations
 
 import argparse
-import shlex
 import signal
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
-
-import torch
-from mmengine.config import DictAction
 
 from pd_mmdet.checkpoint import plain_data_only
 from pd_mmdet.recipes import evaluate, picture, report
+from pd_mmdet.recipes.commands import (
+    add_training_options,
+    check_training_options,
+    how_to_resume,
+    overrides,
+    train_or_exit,
+)
 from pd_mmdet.recipes.stages import Stage, plan
 from pd_mmdet.tasks import task_of
 
@@ -64,42 +65,11 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='also train one_stage.py, which learns from the teacher without an assistant',
     )
-    parser.add_argument(
-        '--gpus',
-        type=int,
-        default=1,
-        metavar='N',
-        help='train each stage on N GPUs of this machine, a process and a batch each (default: 1)',
-    )
-    parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
-    parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help="scale the learning rates with the batch size, by each config's auto_scale_lr",
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override the config of every stage: randomness.seed=1 key="[a,b]"',
-    )
+    add_training_options(parser)
     args = parser.parse_args()
-    available = max(1, torch.accelerator.device_count())
-    if not 1 <= args.gpus <= available:
-        parser.error(f'--gpus {args.gpus}: from 1 to {available} on this machine')
+    check_training_options(parser, args)
     args.work_dir = args.work_dir or Path('work_dirs', args.recipe.resolve().name)
     return args
-
-
-def overrides(args: argparse.Namespace) -> dict[str, Any]:
-    """What the command line changes in every config: a stage's folder remembers it."""
-    options = {}
-    if args.amp:
-        options |= {'optim_wrapper.type': 'AmpOptimWrapper', 'optim_wrapper.loss_scale': 'dynamic'}
-    if args.auto_scale_lr:
-        options['auto_scale_lr.enable'] = True
-    return options | (args.cfg_options or {})
 
 
 def train(stages: list[Stage], gpus: int = 1) -> None:
@@ -107,20 +77,7 @@ def train(stages: list[Stage], gpus: int = 1) -> None:
     tool = Path(__file__).with_name('train.py')
     for number, stage in enumerate(stages, 1):
         print(f'\n[{number}/{len(stages)}] {stage}', flush=True)
-        if stage.finished:
-            stage.make_folder()
-            continue
-        try:
-            stage.train(tool, gpus)
-        except subprocess.CalledProcessError as error:
-            code = error.returncode
-            print(f'\n{stage.name} failed (exit code {code}). {how_to_resume()}', file=sys.stderr)
-            sys.exit(code if code > 0 else 128 - code)
-
-
-def how_to_resume() -> str:
-    command = shlex.join([Path(sys.executable).name, *sys.argv])
-    return f'The same command goes on from here:\n  {command}'
+        train_or_exit(stage, tool, gpus)
 
 
 def main() -> None:

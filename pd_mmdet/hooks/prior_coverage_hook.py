@@ -44,7 +44,8 @@ class PriorCoverageHook(Hook):
     A box that no prior overlaps by the assigner's positive IoU (for points: a box that gets none)
     is hardly learnt; stock priors made for large images fit small ones badly. What is measured for
     which head, :mod:`pd_mmdet.afp.coverage` says; a first stage's own assigner may ask for more
-    than the IoU of 0.5 by which the share is judged, then both are said.
+    than the IoU of 0.5 by which the share is judged, then both are said. Checkpoints keep it, in
+    the message hub as ``prior_coverage/<side>`` (detector, student, teacher).
 
     Args:
         num_images: How many images of the training set are read at most, evenly spaced.
@@ -79,16 +80,25 @@ class PriorCoverageHook(Hook):
             arrays, sizes = zip(*(image[side.name] for image in images))
             boxes = [torch.from_numpy(array) / side.pixels for array in arrays]
             shapes = [tuple(length / side.pixels for length in size) for size in sizes]
-            self._report(runner.logger, side, boxes, shapes)
+            number = sum(map(len, boxes))
+            if not number:
+                runner.logger.warning(
+                    f'prior coverage on {side}: no boxes on {len(boxes)} training images'
+                )
+                continue
+            coverage = prior_coverage(side.head, boxes, shapes)
+            runner.message_hub.update_info(f'prior_coverage/{side.name}', coverage)
+            self._report(runner.logger, side, boxes, shapes, coverage)
 
     def _report(
-        self, logger: logging.Logger, side: Side, boxes: list[Tensor], shapes: list[tuple]
+        self,
+        logger: logging.Logger,
+        side: Side,
+        boxes: list[Tensor],
+        shapes: list[tuple],
+        coverage: float,
     ) -> None:
         number = sum(map(len, boxes))
-        if not number:
-            logger.warning(f'prior coverage on {side}: no boxes on {len(boxes)} training images')
-            return
-        coverage = prior_coverage(side.head, boxes, shapes)
         message = f'prior coverage on {side}: {100 * coverage:.0f} % of {number} boxes '
         asked, judged = positive_iou(side.head), sufficient_iou(side.head)
         if judged is not None:

@@ -49,13 +49,17 @@ def results(recipe: Path, student_cfg: Config, rows: list[dict[str, Any]]) -> di
         recipe=recipe.resolve().name,
         ratio=int(ratio) if ratio.denominator == 1 else float(ratio),
         rows=rows,
-        environment=dict(
-            torch=torch.__version__,
-            **{scope: import_module(scope).__version__},
-            device=torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu',
-            date=date.today().isoformat(),
-            command=shlex.join(['python', *sys.argv]),
-        ),
+        environment=environment(scope) | dict(command=shlex.join(['python', *sys.argv])),
+    )
+
+
+def environment(scope: str) -> dict[str, str]:
+    """Versions, the device and the date; ``scope`` is that of the task's library."""
+    return dict(
+        torch=torch.__version__,
+        **{scope: import_module(scope).__version__},
+        device=torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu',
+        date=date.today().isoformat(),
     )
 
 

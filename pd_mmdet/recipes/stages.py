@@ -21,8 +21,10 @@ from .schedule import stretch_schedule, training_length
 ORDER = ('teacher', 'ceiling', 'assistant', 'student', 'one_stage', 'baseline', 'baseline_long')
 TAS = ('teacher', 'assistant', 'student')
 
-NEEDS = dict(assistant='teacher', student='assistant', one_stage='teacher')
-"""The stage from whose checkpoint a stage learns."""
+NEEDS = dict(
+    assistant='teacher', student='assistant', one_stage='teacher', one_stage_heads='teacher'
+)
+"""The stage from whose checkpoint a config learns."""
 
 VARIABLES = dict(teacher='TEACHER_CHECKPOINT', assistant='ASSISTANT_CHECKPOINT')
 """The variables in which configs find the checkpoints of the stages before."""
@@ -39,7 +41,7 @@ class Stage:
     """One training of a recipe.
 
     Args:
-        name: One of ``ORDER``.
+        name: One of ``ORDER``, or another for the messages.
         cfg: Its resolved config.
         folder: Where its config, logs and checkpoints go.
         needed: The checkpoint from which it learns.
@@ -86,7 +88,7 @@ class Stage:
         length, unit = training_length(self.cfg)
         text = f'{self.name}: {length} {unit}'
         if self.needed:
-            text += f', checkpoint of {NEEDS[self.name]}: {self.needed}'
+            text += f', learns from {self.needed}'
         if self.finished:
             text += ', finished before'
         elif self.latest:
@@ -97,6 +99,16 @@ class Stage:
     def config(self) -> Path:
         """Where its config is written: beside its folder, as MMEngine writes its own inside."""
         return self.folder.with_suffix('.py')
+
+    def check(self) -> None:
+        """Refuse what could not be trained or gone on with.
+
+        Raises:
+            ValueError: The config can't be a stage, or :meth:`check_folder` refuses.
+        """
+        _check_checkpoint_hook(self)
+        _check_auto_scale_lr(self)
+        self.check_folder()
 
     def check_folder(self) -> None:
         """Refuse a folder that holds another training.
@@ -203,7 +215,7 @@ def plan(
     _check_files(recipe, names, teacher_checkpoint)
     stages: dict[str, Stage] = {}
     for name in names:
-        with _environment(stages):
+        with reading_from({name: stage.checkpoint for name, stage in stages.items()}):
             file = recipe / f'{name.removesuffix("_long")}.py'
             cfg = load_config(file, cfg_options, splits=['train', 'val'])
         if name == 'baseline_long':
@@ -215,9 +227,7 @@ def plan(
             needed=stages[NEEDS[name]].checkpoint if name in NEEDS else None,
             given=teacher_checkpoint if name == 'teacher' else None,
         )
-        _check_checkpoint_hook(stage)
-        _check_auto_scale_lr(stage)
-        stage.check_folder()
+        stage.check()
         stages[name] = stage
     return list(stages.values())
 
@@ -238,12 +248,12 @@ def _check_files(recipe: Path, names: list[str], teacher_checkpoint: Path | None
 
 
 @contextmanager
-def _environment(stages: dict[str, Stage]) -> Iterator[None]:
+def reading_from(checkpoints: dict[str, Path]) -> Iterator[None]:
     """Tell the config that is read inside where the checkpoints of the stages before it are."""
     before = dict(os.environ)
     for name, variable in VARIABLES.items():
-        if name in stages:
-            os.environ[variable] = str(stages[name].checkpoint)
+        if name in checkpoints:
+            os.environ[variable] = str(checkpoints[name])
     try:
         yield
     finally:

@@ -77,7 +77,7 @@ def test_interrupted_and_resumed(recipe, tmp_path):
     result = run(*arguments)
     assert result.returncode == 0, result.stderr
     assert '[1/3] teacher: 2 iterations, finished before' in result.stdout
-    assert f'[2/3] assistant: 2 iterations, checkpoint of teacher: {teacher}' in result.stdout
+    assert f'[2/3] assistant: 2 iterations, learns from {teacher}' in result.stdout
     assert teacher.stat().st_mtime_ns == written
 
     results = json.loads((tmp_path / 'results.json').read_text())

@@ -1,6 +1,6 @@
 # The student alone: the small network on the small image, undistilled.
 _base_ = [
-    '../../_base_/models/retinanet_r18_slim_fpn.py',
+    '../../_base_/models/retinanet_r18_tiny_fpn.py',
     '../../_base_/datasets/bccd_detection.py',
     '../../_base_/schedules/schedule_800_scratch.py',
     '../../_base_/iter_runtime.py',

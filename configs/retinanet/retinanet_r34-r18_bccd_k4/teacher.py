@@ -1,6 +1,6 @@
 # The large network on the large image.
 _base_ = [
-    '../../_base_/models/retinanet_r18_slim_fpn.py',
+    '../../_base_/models/retinanet_r18_tiny_fpn.py',
     '../../_base_/datasets/bccd_detection.py',
     '../../_base_/schedules/schedule_1000_scratch.py',
     '../../_base_/iter_runtime.py',

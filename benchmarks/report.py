@@ -1,0 +1,121 @@
+"""Bring the results that benchmarks/results keeps into texts and pictures.
+
+    python benchmarks/report.py
+
+In README.md, docs/benchmark.md and the configs' READMEs, `<!-- end -->` closes what is made anew:
+
+- after `<!-- results: PATTERN -->` a table of the files of train_tas.py that match: mean and
+  standard deviation over seeds;
+- after `<!-- suite: NAME PART -->` a table of one part (1, 2, …) of a suite of benchmarks/suites,
+  for each device that has results, `suite_NAME_DEVICE.json`; rows without any are "not run".
+
+The pictures are docs/benchmark_NAME_DEVICE.png and docs/benchmark_NAME_DEVICE_sizes.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pd_mmdet.recipes import report
+from pd_mmdet.suites.figures import ap_figure, sizes_figure
+from pd_mmdet.suites.records import read_results
+from pd_mmdet.suites.suite import Suite, read_suite
+from pd_mmdet.suites.tables import Records, part_table
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / 'benchmarks' / 'results'
+SUITES = ROOT / 'benchmarks' / 'suites'
+BLOCK = re.compile(r'(<!-- (results|suite): (\S+)(?: (\d+))? -->\n).*?(<!-- end -->)', re.DOTALL)
+
+
+def texts() -> list[Path]:
+    """The texts that have tables of results."""
+    files = [ROOT / 'README.md', ROOT / 'docs' / 'benchmark.md', *ROOT.glob('configs/*/README.md')]
+    return sorted(file for file in files if BLOCK.search(file.read_text()))
+
+
+def fill(text: str) -> str:
+    """Make the tables of a text anew.
+
+    Raises:
+        FileNotFoundError: If no file matches a pattern, or there is no such suite.
+        IndexError: If the suite has no such part.
+    """
+
+    def block(match: re.Match) -> str:
+        made = table(match[3]) if match[2] == 'results' else suite_tables(match[3], int(match[4]))
+        return match[1] + made + match[5]
+
+    return BLOCK.sub(block, text)
+
+
+def table(pattern: str) -> str:
+    """One row a stage, over runs of a recipe that differ in their seeds only."""
+    files = sorted(RESULTS.glob(pattern))
+    if not files:
+        raise FileNotFoundError(f'no {pattern} in {RESULTS}')
+    return stage_table([json.loads(file.read_text()) for file in files])
+
+
+def stage_table(runs: list[dict[str, Any]]) -> str:
+    """The results of train_tas.py in Markdown: ``runs`` have the same stages."""
+    header, *cells = report.table(list(zip(*(run['rows'] for run in runs), strict=True)))
+    rule = ['---', *['---:'] * (len(header) - 1)]
+    lines = '\n'.join(f'| {" | ".join(line)} |' for line in (header, rule, *cells))
+    seeds = ', '.join(str(run['rows'][0]['seed']) for run in runs)
+    return f'{lines}\n\nSeeds: {seeds}.\n'
+
+
+@cache
+def suite_of(name: str) -> Suite:
+    return read_suite(SUITES / f'{name}.py')
+
+
+def results_of(name: str) -> dict[str, Records]:
+    """The records of a suite by device."""
+    files = sorted(RESULTS.glob(f'suite_{name}_*.json'))
+    return {file.stem.rpartition('_')[2]: read_results(file)['runs'] for file in files}
+
+
+def suite_tables(name: str, number: int) -> str:
+    """A part of a suite, counted from 1: a table a device, or one that says "not run"."""
+    suite = suite_of(name)
+    part = suite.parts[number - 1]
+    found = results_of(name) or {'': []}
+    tables = []
+    for device, records in found.items():
+        title = f'{part.title}, on a {device.upper()}:' if device else f'{part.title}:'
+        tables.append(f'{title}\n\n{part_table(suite, part, records)}')
+    return '\n'.join(tables)
+
+
+def draw() -> None:
+    """The pictures of every suite that has results."""
+    for file in sorted(SUITES.glob('*.py')):
+        suite = suite_of(file.stem)
+        for device, records in results_of(suite.name).items():
+            place = ROOT / 'docs' / f'benchmark_{suite.name}_{device}.png'
+            ap_figure(suite, records).savefig(place)
+            sizes = sizes_figure(suite, suite.parts[0], records)
+            sizes.savefig(place.with_name(f'{place.stem}_sizes.png'))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args()
+    for file in texts():
+        text = file.read_text()
+        file.write_text(fill(text))
+        print(f'{file.relative_to(ROOT)}: {"as it was" if fill(text) == text else "made anew"}')
+    draw()
+
+
+if __name__ == '__main__':
+    main()

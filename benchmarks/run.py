@@ -1,0 +1,106 @@
+"""Run a suite: every row with every seed, in order of priority.
+
+A suite is a file of benchmarks/suites: it names rows (methods), the recipes whose configs they
+train, seeds, and in which order. Each run has a folder with its config, logs, checkpoints and
+metrics. After every run the results file is written anew: benchmarks/report.py makes tables and
+figures of those in benchmarks/results.
+
+After an interruption the same command continues: finished runs are not trained again, one that was
+begun goes on from its latest checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from pd_mmdet.checkpoint import plain_data_only
+from pd_mmdet.recipes.commands import (
+    add_training_options,
+    check_training_options,
+    how_to_resume,
+    overrides,
+    train_or_exit,
+)
+from pd_mmdet.suites.records import record, write_results
+from pd_mmdet.suites.runs import Run, plan, seconds_left
+from pd_mmdet.suites.suite import read_suite
+
+SUITES = Path(__file__).parent / 'suites'
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = ', '.join(sorted(path.stem for path in SUITES.glob('*.py')))
+    parser.add_argument('suite', help=f'one of {names}, or a file')
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        help='folder of all runs (default: work_dirs/benchmarks/SUITE)',
+    )
+    parser.add_argument(
+        '--results',
+        type=Path,
+        metavar='FILE',
+        help='where the results are written (default: results.json in the work folder); '
+        'benchmarks/results/suite_NAME_DEVICE.json is what benchmarks/report.py reads',
+    )
+    parser.add_argument('--seeds', type=int, nargs='+', help="some of the suite's (default: all)")
+    parser.add_argument(
+        '--rows', nargs='+', help="some of the suite's, and what they learn from (default: all)"
+    )
+    parser.add_argument('--list', action='store_true', help='say what would be run, and stop')
+    add_training_options(parser)
+    args = parser.parse_args()
+    check_training_options(parser, args)
+    file = Path(args.suite)
+    args.suite = file if file.suffix == '.py' else SUITES / f'{args.suite}.py'
+    args.work_dir = args.work_dir or Path('work_dirs', 'benchmarks', args.suite.stem)
+    args.results = args.results or args.work_dir / 'results.json'
+    return args
+
+
+def say(number: int, runs: list[Run]) -> None:
+    """Which run comes now, and how long all the others will take."""
+    left = seconds_left(runs)
+    text = '' if left is None else f', about {timedelta(seconds=round(left))} left in all'
+    print(f'\n[{number}/{len(runs)}{text}] {runs[number - 1]}', flush=True)
+
+
+def run_all(runs: list[Run], args: argparse.Namespace, suite: str) -> None:
+    tool = Path(__file__).parents[1] / 'tools' / 'train.py'
+    for number, run in enumerate(runs, 1):
+        say(number, runs)
+        train_or_exit(run.stage, tool, args.gpus)
+        write_results(args.results, suite, record(run))
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        suite = read_suite(args.suite)
+        runs = plan(suite, args.work_dir, args.seeds, args.rows, overrides(args))
+    except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    if args.list:
+        print('\n'.join(map(str, runs)))
+        return
+    print(f'{suite.title}: {len(runs)} runs', flush=True)
+    plain_data_only()
+    # A plain kill, too, must end the training.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        run_all(runs, args, suite.name)
+    except KeyboardInterrupt:
+        print(f'\nInterrupted. {how_to_resume()}', file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    print(f'\nWritten to {args.results}')
+
+
+if __name__ == '__main__':
+    main()

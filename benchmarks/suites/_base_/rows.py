@@ -1,0 +1,76 @@
+# The rows of tables: each trains a config of a recipe, with what is different in it.
+
+
+def one_stage(text, **terms):
+    """T teaches S at once: levels meet that have the same cells, T's stride k·s and S's s."""
+    options = {'model.isrd': None, 'model.terms': dict(_delete_=True, **terms)}
+    return dict(config='one_stage', text=text, learns_from='teacher', options=options)
+
+
+def without(text, **options):
+    """Ours, but for one thing."""
+    return dict(config='student', text=text, learns_from='assistant', options=options)
+
+
+def term(loss, weight, tap='neck', teacher=None):
+    return dict(student=tap, teacher=teacher or tap, loss=dict(type=loss), weight=weight)
+
+
+features = term('PearsonLoss', 2.0, teacher='neck.afp')
+heads = dict(
+    cls=term('DenseHeadClsLoss', 1.0, 'bbox_head'),
+    box=term('DenseHeadBoxLoss', 1.0, 'bbox_head'),
+)
+nothing = {'model.isrd': None, 'model.terms': dict(_delete_=True)}
+
+rows = dict(
+    # One teacher serves all seeds, as a user has one.
+    teacher=dict(config='teacher', text='teacher T, large image', once=True),
+    ceiling=dict(config='ceiling', text="H: the student's network, large image"),
+    assistant=dict(config='assistant', text='assistant A, large image', learns_from='teacher'),
+    baseline=dict(config='baseline', text='undistilled'),
+    baseline_long=dict(
+        config='baseline',
+        text='undistilled, as long as T, A and S',
+        as_long_as=['teacher', 'assistant', 'ours'],
+    ),
+    ours=dict(config='student', text='**ours: T → A → S**', learns_from='assistant'),
+    # The weights of these are the better ones of two, see tuning.py.
+    l2=one_stage('FitNet, L2', l2=term('MSELoss', 1.0)),
+    cwd=one_stage('CWD', cwd=term('ChannelWiseKLLoss', 2.0)),
+    pkd=one_stage('PKD', pkd=term('PearsonLoss', 2.0)),
+    msad=one_stage(
+        'MSAD: L1, levels shifted',
+        l1=dict(
+            student='neck[:2]', teacher='neck[1:]', loss=dict(type='L1Loss'), weight=1.0
+        ),
+    ),
+    # Heads can be compared where the teacher's anchors are the student's, a level shifted.
+    teacher_shifted=dict(
+        config='teacher_shifted', text='teacher of the head terms, large image', once=True
+    ),
+    heads=dict(
+        config='one_stage_heads', text='head terms, levels shifted', learns_from='teacher_shifted'
+    ),
+    no_heads=without(
+        'ours without head terms', **{'model.terms': dict(_delete_=True, pkd=features)}
+    ),
+    no_features=without(
+        'ours without feature terms', **{'model.terms': dict(_delete_=True, **heads)}
+    ),
+    no_isrd=without('ours without ISRD', **{'model.isrd': None}),
+    no_weights=without("ours without A's weights", load_from=None),
+    only_weights=without("A's weights, nothing distilled", **nothing),
+    assistant_centred=dict(
+        config='assistant',
+        text='assistant A, centred kernel',
+        learns_from='teacher',
+        options={'model.student.kernel': 'centred'},
+    ),
+    centred=dict(
+        config='student',
+        text='ours with the centred kernel',
+        learns_from='assistant_centred',
+        options={'model.teacher.cfg.kernel': 'centred'},
+    ),
+)

@@ -1,0 +1,24 @@
+# What the teacher's own head says, taught to the student at once, to compare with.
+_base_ = './one_stage.py'
+teacher_checkpoint = (
+    '{{$TEACHER_CHECKPOINT:work_dirs/retinanet_r34-r18_glyphs_k2/teacher_shifted/iter_1000.pth}}'
+)
+model = dict(
+    teacher=dict(cfg='{{ fileDirname }}/teacher_shifted.py', checkpoint=teacher_checkpoint),
+    terms=dict(
+        _delete_=True,
+        cls=dict(
+            student='bbox_head',
+            teacher='bbox_head',
+            loss=dict(type='DenseHeadClsLoss'),
+            weight=1.0,
+        ),
+        box=dict(
+            student='bbox_head',
+            teacher='bbox_head',
+            loss=dict(type='DenseHeadBoxLoss'),
+            weight=1.0,
+        ),
+    ),
+    isrd=None,
+)

@@ -1,0 +1,90 @@
+"""Pictures of a suite's results: bars over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import mean, stdev
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .suite import Part, Suite
+from .tables import AP, CEILING, Records, gap, of_row
+
+SIZES = dict(small='bbox_mAP_s', medium='bbox_mAP_m', large='bbox_mAP_l')
+BAR, EDGE, OURS, LARGE = '#9db4c0', '#253237', '#e07a5f', '#cfd8dc'
+DPI = 110
+
+
+def ap_figure(suite: Suite, records: Records) -> Figure:
+    """AP of every row that was run, a panel each part, with lines at H and B."""
+    parts = [part for part in suite.parts if _run_rows(part, records)]
+    heights = [len(_run_rows(part, records)) + 1 for part in parts]
+    figure = Figure((8, 0.34 * sum(heights) + 0.4), dpi=DPI, layout='constrained')
+    panels = figure.subplots(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for panel, part in zip(panels, parts):
+        _ap_panel(panel, suite, part, records)
+    return figure
+
+
+def _ap_panel(panel: Axes, suite: Suite, part: Part, records: Records) -> None:
+    names = _run_rows(part, records)
+    values = {name: [100 * one[AP] for one in of_row(records, part, name)] for name in names}
+    large = {name for name in names if of_row(records, part, name)[0]['view'] == 'hr'}
+    panel.barh(
+        [_plain(suite.rows[name].text) for name in names],
+        [mean(values[name]) for name in names],
+        xerr=[_spread(values[name]) for name in names],
+        color=[OURS if name == 'ours' else LARGE if name in large else BAR for name in names],
+        ecolor=EDGE,
+        capsize=2,
+    )
+    between = gap(records, part)
+    if between:
+        for side in (between.ceiling, between.floor):
+            panel.axvline(100 * mean(side), color=EDGE, linewidth=0.8, linestyle=':')
+    lowest = min(mean(one) - _spread(one) for one in values.values())
+    panel.set_xlim(left=max(0.0, lowest - 2))
+    panel.invert_yaxis()
+    panel.set_title(part.title, fontsize=10, loc='left')
+    panel.set_xlabel('AP, mean and standard deviation over seeds; pale: large image', fontsize=8)
+    panel.tick_params(labelsize=8)
+
+
+def sizes_figure(suite: Suite, part: Part, records: Records) -> Figure:
+    """AP by the objects' size: undistilled, ours and H."""
+    between = gap(records, part)
+    names = [between.floor_row if between else 'baseline', 'ours', CEILING]
+    figure = Figure((6.4, 3), dpi=DPI, layout='constrained')
+    axes = figure.subplots()
+    for place, (name, colour) in enumerate(zip(names, (BAR, OURS, LARGE))):
+        rows = of_row(records, part, name)
+        if rows:
+            values = [[100 * one[key] for one in rows] for key in SIZES.values()]
+            axes.bar(
+                [size + 0.27 * (place - 1) for size in range(len(SIZES))],
+                [mean(one) for one in values],
+                width=0.25,
+                yerr=[_spread(one) for one in values],
+                color=colour,
+                ecolor=EDGE,
+                capsize=2,
+                label=_plain(suite.rows[name].text),
+            )
+    axes.set_xticks(range(len(SIZES)), [f'{size} objects' for size in SIZES])
+    axes.set_ylabel('AP')
+    axes.set_title(part.title, fontsize=10, loc='left')
+    axes.legend(fontsize=8)
+    return figure
+
+
+def _run_rows(part: Part, records: Records) -> list[str]:
+    return [name for name in part.rows if of_row(records, part, name)]
+
+
+def _spread(values: Sequence[float]) -> float:
+    return stdev(values) if len(values) > 1 else 0.0
+
+
+def _plain(text: str) -> str:
+    return text.replace('*', '')
