@@ -16,9 +16,7 @@ import argparse
 import json
 import platform
 import random
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import datetime, timezone
@@ -38,13 +36,13 @@ from mmengine.runner import Runner, autocast
 import pd_mmdet
 from pd_mmdet.checkpoint import load_data
 from pd_mmdet.config import load_config
+from pd_mmdet.costs.speed import medians
 from pd_mmdet.distillers.roi_head_taps import ROI_TAP, DetTaps, judge
 from pd_mmdet.distillers.teacher import plain_model_cfg, student_part
 from pd_mmdet.mixin import with_preprocessor
 from pd_mmdet.tasks import task_of
 
 RECIPE = Path(__file__).parents[1] / 'configs/retinanet/retinanet_r34-r18_glyphs_k2/student.py'
-WARM_UP = 3
 BATCHES = 4
 ITEMS = 300
 
@@ -58,26 +56,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--trained', action='store_true', help="the config's checkpoints")
     parser.add_argument('--out', type=Path, help='also write the numbers to this JSON file')
     return parser.parse_args()
-
-
-def medians(
-    calls: dict[str, Callable[[int], object]], rounds: int, device: str = 'cpu'
-) -> dict[str, float]:
-    """Median seconds of each call, all of them in turn in each round; they get its number."""
-    seconds = {name: [] for name in calls}
-    for number in range(-WARM_UP, rounds):
-        for name, call in calls.items():
-            started = now(device)
-            call(number)
-            if number >= 0:
-                seconds[name].append(now(device) - started)
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
-def now(device: str) -> float:
-    if device == 'cuda':
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def optimiser(model: BaseModel, cfg: Config, amp: bool) -> OptimWrapper:

@@ -5,3 +5,8 @@ default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=500, max_keep_ckpts=2),
 )
 log_processor = dict(by_epoch=False)
+custom_hooks = [
+    dict(type='TeacherHook'),
+    dict(type='PriorCoverageHook'),
+    dict(type='ISRDVisualizationHook', interval=100),
+]

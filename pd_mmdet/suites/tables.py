@@ -60,9 +60,7 @@ def of_row(records: Records, part: Part, name: str) -> Records:
 
 def gap(records: Records, part: Part) -> Gap | None:
     """The gap of a part's recipe; None where a side of it was not run."""
-    values = {
-        name: [one[AP] for one in of_row(records, part, name)] for name in (CEILING, *FLOOR)
-    }
+    values = {name: [one[AP] for one in of_row(records, part, name)] for name in (CEILING, *FLOOR)}
     floors = {name: values[name] for name in FLOOR if values[name]}
     if not values[CEILING] or not floors:
         return None

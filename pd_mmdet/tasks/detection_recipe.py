@@ -13,7 +13,7 @@ LIBRARY = 'MMDetection'
 PACKAGE = 'pd_mmdet'
 """What a config imports."""
 
-HOOKS = ('TeacherHook', 'PriorCoverageHook')
+HOOKS = ('TeacherHook', 'PriorCoverageHook', 'ISRDVisualizationHook')
 PACK = 'PackDetInputs'
 DISTILLER = 'AFPDistiller'
 ASSISTANT = 'AFPDetector'

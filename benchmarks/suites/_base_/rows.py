@@ -41,9 +41,7 @@ rows = dict(
     pkd=one_stage('PKD', pkd=term('PearsonLoss', 2.0)),
     msad=one_stage(
         'MSAD: L1, levels shifted',
-        l1=dict(
-            student='neck[:2]', teacher='neck[1:]', loss=dict(type='L1Loss'), weight=1.0
-        ),
+        l1=dict(student='neck[:2]', teacher='neck[1:]', loss=dict(type='L1Loss'), weight=1.0),
     ),
     # Heads can be compared where the teacher's anchors are the student's, a level shifted.
     teacher_shifted=dict(

@@ -1,7 +1,7 @@
 # Stage 1, teacher -> assistant, both on the large image: compress the model.
 _base_ = ['./baseline.py', '../../_base_/distillation.py']
 teacher_checkpoint = (
-    '{{$TEACHER_CHECKPOINT:work_dirs/retinanet_r34-r18_bccd_k2/teacher/iter_1000.pth}}'
+    '{{$TEACHER_CHECKPOINT:work_dirs/retinanet_r34-r18_bccd_k2/teacher/iter_600.pth}}'
 )
 model = dict(
     _delete_=True,

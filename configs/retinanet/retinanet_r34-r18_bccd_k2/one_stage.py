@@ -2,7 +2,7 @@
 # level of stride 2s meets the student's of stride s; their heads differ in their anchors.
 _base_ = './student.py'
 teacher_checkpoint = (
-    '{{$TEACHER_CHECKPOINT:work_dirs/retinanet_r34-r18_bccd_k2/teacher/iter_1000.pth}}'
+    '{{$TEACHER_CHECKPOINT:work_dirs/retinanet_r34-r18_bccd_k2/teacher/iter_600.pth}}'
 )
 load_from = None
 model = dict(

@@ -1,7 +1,7 @@
 # What the teacher's own head says, taught to the student at once, to compare with.
 _base_ = './one_stage.py'
 teacher_checkpoint = (
-    '{{$TEACHER_CHECKPOINT:work_dirs/retinanet_r34-r18_bccd_k2/teacher_shifted/iter_1000.pth}}'
+    '{{$TEACHER_CHECKPOINT:work_dirs/retinanet_r34-r18_bccd_k2/teacher_shifted/iter_600.pth}}'
 )
 model = dict(
     teacher=dict(cfg='{{ fileDirname }}/teacher_shifted.py', checkpoint=teacher_checkpoint),

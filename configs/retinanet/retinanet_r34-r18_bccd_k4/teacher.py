@@ -2,7 +2,7 @@
 _base_ = [
     '../../_base_/models/retinanet_r18_tiny_fpn.py',
     '../../_base_/datasets/bccd_detection.py',
-    '../../_base_/schedules/schedule_1000_scratch.py',
+    '../../_base_/schedules/schedule_600_scratch.py',
     '../../_base_/iter_runtime.py',
 ]
 pretrained = '{{$PRETRAINED:0}}' != '0'

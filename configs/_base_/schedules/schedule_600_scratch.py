@@ -1,5 +1,5 @@
 _base_ = './schedule_1000_scratch.py'
-max_iters = 500
+max_iters = 600
 train_cfg = dict(max_iters=max_iters)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from ..taps import Tap, Taps, evaluating
+
+
+@HOOKS.register_module()
+class ISRDVisualizationHook(Hook):
+    """Show what ISRD rebuilds: small image, rebuilt large image and large image, side by side.
+
+    The same images, the first of the training, are shown after the first iteration, then every
+    ``interval`` iterations and at the end, by the runner's visualizer: as files, in TensorBoard or
+    wherever its backends write, named ``isrd_0``, ``isrd_1`` … A model without ISRD has none.
+    The training is not changed by it.
+
+    Args:
+        interval: Iterations from one picture to the next, at least 1.
+        num_images: How many images are shown.
+
+    Raises:
+        ValueError: If ``interval`` or ``num_images`` is below 1.
+    """
+
+    def __init__(self, interval: int = 500, num_images: int = 2) -> None:
+        if min(interval, num_images) < 1:
+            raise ValueError(f'interval={interval}, num_images={num_images}: both must be above 0')
+        self.interval = interval
+        self.num_images = num_images
+        self.images: dict[str, Sequence[Tensor]] | None = None
+
+    @master_only
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Keep the first images, and show them when it is time."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if not getattr(model, 'isrd_tap', None):
+            return
+        first = self.images is None
+        if first:
+            inputs = data_batch['inputs']
+            self.images = {view: inputs[view][: self.num_images] for view in ('hr', 'lr')}
+        last = runner.iter + 1 == runner.max_iters
+        if first or last or self.every_n_train_iters(runner, self.interval):
+            rebuilt = rebuild(model, self.images)
+            for number, picture in enumerate(side_by_side(self.images, rebuilt)):
+                runner.visualizer.add_image(f'isrd_{number}', picture, step=runner.iter + 1)
+
+
+@torch.no_grad()
+def rebuild(model: nn.Module, images: dict[str, Sequence[Tensor]]) -> Tensor:
+    """What a distiller's ISRD makes of small images.
+
+    Args:
+        model: A distiller with ISRD.
+        images: Views ``hr`` and ``lr``, each of images (3, H, W) as a pipeline packs them.
+
+    Returns:
+        Images (N, 3, H, W), RGB, 0 to 255, padded as the model pads its batches.
+    """
+    sides = model.data_preprocessor.paired
+    small, large = (
+        sides[side](dict(inputs=images[view]), training=True)['inputs']
+        for side, view in (('student', 'lr'), ('target', 'hr'))
+    )
+    tap = Tap.parse(model.isrd_tap)
+    with evaluating(model), Taps(model, [tap.path], stop=True) as tapped:
+        model(small, mode='tensor')
+    feature = tap.select(tapped.outputs[tap.path])[0]
+    rebuilt = model.distill['isrd'].reconstruct(feature, large.shape[-2:])
+    target = sides['target']
+    if target._enable_normalize:
+        rebuilt = rebuilt * target.std + target.mean
+    swapped = getattr(target, model.data_preprocessor.channel_order)
+    return (rebuilt if swapped else rebuilt.flip(1)).clamp(0, 255)
+
+
+def side_by_side(images: dict[str, Sequence[Tensor]], rebuilt: Tensor) -> list[np.ndarray]:
+    """For each image a picture (H, 3·W, 3), RGB: ``lr`` enlarged, what is rebuilt, ``hr``."""
+    pictures = []
+    for small, middle, large in zip(images['lr'], rebuilt.cpu(), images['hr']):
+        height, width = large.shape[-2:]
+        small = interpolate(small[None].float().cpu(), (height, width), mode='nearest')[0]
+        row = torch.cat(
+            [small.flip(0), middle[:, :height, :width], large.cpu().float().flip(0)], dim=2
+        )
+        pictures.append(row.round().byte().permute(1, 2, 0).numpy())
+    return pictures
