@@ -204,7 +204,8 @@ def _runtime(given: Given) -> dict[str, Any]:
     if package not in imports:
         said['custom_imports'] = dict(imports=[*imports, package], allow_failed_imports=False)
     own = given.cfg.get('custom_hooks') or []
-    missing = [dict(type=hook) for hook in given.task.HOOKS if dict(type=hook) not in own]
+    present = {hook['type'] for hook in own}
+    missing = [dict(type=hook) for hook in given.task.HOOKS if hook not in present]
     if missing:
         said['custom_hooks'] = [*([Code('*_base_.custom_hooks')] if own else []), *missing]
     return said

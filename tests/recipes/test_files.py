@@ -34,7 +34,11 @@ ZOO = [
     'faster_rcnn/faster-rcnn_r50_fpn_ms-3x_coco.py',
     'lvis/mask-rcnn_r50_fpn_sample1e-3_ms-2x_lvis-v0.5.py',
 ]
-OURS = [dict(type='TeacherHook'), dict(type='PriorCoverageHook')]
+OURS = [
+    dict(type='TeacherHook'),
+    dict(type='PriorCoverageHook'),
+    dict(type='ISRDVisualizationHook'),
+]
 
 CUSTOM = """
 _base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'

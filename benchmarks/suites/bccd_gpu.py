@@ -1,0 +1,27 @@
+# BCCD for a GPU: full networks from ImageNet's weights, trainval -> test. Name the data in
+# BCCD_ROOT. Heads are not compared in one stage: the teacher's anchors are those of its own image.
+_base_ = './_base_/rows.py'
+title = 'BCCD on a GPU'
+seeds = [1, 2, 3]
+main = ['teacher', 'ceiling', 'assistant', 'baseline', 'baseline_long', 'ours']
+rows = dict(
+    msad=dict(
+        options={
+            'model.terms': dict(
+                l1=dict(
+                    student='neck[:4]', teacher='neck[1:]', loss=dict(type='L1Loss'), weight=1.0
+                )
+            )
+        }
+    )
+)
+one_stage = ['ceiling', 'baseline', 'baseline_long', 'l2', 'cwd', 'pkd', 'msad', 'ours']
+parts = [
+    dict(
+        title=f'RetinaNet, 640×480 → {size}{part}',
+        recipe=f'../../configs/retinanet/retinanet_r50-r18_fpn_bccd640_k{k}',
+        rows=names,
+    )
+    for k, size in ((2, '320×240'), (4, '160×120'))
+    for part, names in (('', main), (': one stage', one_stage))
+]

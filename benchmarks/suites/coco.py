@@ -1,0 +1,14 @@
+# COCO, as long as MMDetection trains: for a machine with GPUs and the data, named in COCO_ROOT.
+_base_ = './bccd_gpu.py'
+title = 'COCO'
+seeds = [1]
+parts = [
+    dict(
+        title=f'{name}, R50 → R18, 1333×800 → 1/{k}{part}',
+        recipe=f'../../configs/{folder}/{folder.replace("_", "-")}_r50-r18_fpn_1x_coco_k{k}',
+        rows=rows,
+    )
+    for folder, name in (('retinanet', 'RetinaNet'), ('faster_rcnn', 'Faster R-CNN'))
+    for k in (2, 4)
+    for part, rows in (('', _base_.main), (': one stage', _base_.one_stage))
+]

@@ -1,0 +1,7 @@
+_base_ = [
+    'mmdet::_base_/models/retinanet_r50_fpn.py',
+    '../_base_/datasets/bccd640_detection.py',
+    '../_base_/schedules/schedule_1500_finetune.py',
+    '../_base_/iter_runtime.py',
+]
+model = dict(bbox_head=dict(num_classes=3))
