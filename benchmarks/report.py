@@ -6,10 +6,13 @@ In README.md, docs/benchmark.md and the configs' READMEs, `<!-- end -->` closes 
 
 - after `<!-- results: PATTERN -->` a table of the files of train_tas.py that match: mean and
   standard deviation over seeds;
+- after `<!-- costs: FILE -->` the table of a file of cost_report.py;
 - after `<!-- suite: NAME PART -->` a table of one part (1, 2, …) of a suite of benchmarks/suites,
   for each device that has results, `suite_NAME_DEVICE.json`; rows without any are "not run".
 
-The pictures are docs/benchmark_NAME_DEVICE.png and docs/benchmark_NAME_DEVICE_sizes.png.
+The pictures are docs/benchmark_NAME_DEVICE.png and docs/benchmark_NAME_DEVICE_sizes.png, and
+docs/benchmark_FILE.png for FILE.json that benchmarks/why.py and tools/cost_report.py have made:
+similarity_*.json and costs_*.json.
 """
 
 from __future__ import annotations
@@ -21,8 +24,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pd_mmdet.costs import report as cost_report
 from pd_mmdet.recipes import report
-from pd_mmdet.suites.figures import ap_figure, sizes_figure
+from pd_mmdet.suites.figures import ap_figure, similarity_figure, sizes_figure
 from pd_mmdet.suites.records import read_results
 from pd_mmdet.suites.suite import Suite, read_suite
 from pd_mmdet.suites.tables import Records, part_table
@@ -30,7 +34,9 @@ from pd_mmdet.suites.tables import Records, part_table
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results'
 SUITES = ROOT / 'benchmarks' / 'suites'
-BLOCK = re.compile(r'(<!-- (results|suite): (\S+)(?: (\d+))? -->\n).*?(<!-- end -->)', re.DOTALL)
+BLOCK = re.compile(
+    r'(<!-- (results|costs|suite): (\S+)(?: (\d+))? -->\n).*?(<!-- end -->)', re.DOTALL
+)
 
 
 def texts() -> list[Path]:
@@ -48,7 +54,11 @@ def fill(text: str) -> str:
     """
 
     def block(match: re.Match) -> str:
-        made = table(match[3]) if match[2] == 'results' else suite_tables(match[3], int(match[4]))
+        kind, name, part = match[2], match[3], match[4]
+        if kind == 'suite':
+            made = suite_tables(name, int(part))
+        else:
+            made = table(name) if kind == 'results' else cost_table(name)
         return match[1] + made + match[5]
 
     return BLOCK.sub(block, text)
@@ -64,11 +74,23 @@ def table(pattern: str) -> str:
 
 def stage_table(runs: list[dict[str, Any]]) -> str:
     """The results of train_tas.py in Markdown: ``runs`` have the same stages."""
-    header, *cells = report.table(list(zip(*(run['rows'] for run in runs), strict=True)))
-    rule = ['---', *['---:'] * (len(header) - 1)]
-    lines = '\n'.join(f'| {" | ".join(line)} |' for line in (header, rule, *cells))
+    cells = report.table(list(zip(*(run['rows'] for run in runs), strict=True)))
     seeds = ', '.join(str(run['rows'][0]['seed']) for run in runs)
-    return f'{lines}\n\nSeeds: {seeds}.\n'
+    return f'{markdown(cells)}\n\nSeeds: {seeds}.\n'
+
+
+def cost_table(name: str) -> str:
+    """The table of a file that tools/cost_report.py has written."""
+    made = json.loads((RESULTS / name).read_text())
+    notes = cost_report.notes(made['environment'], made['images'])
+    return f'{markdown(cost_report.table(made["rows"]))}\n\n{notes}\n'
+
+
+def markdown(cells: list[tuple[str, ...]]) -> str:
+    """A table whose first column is text, and the others numbers."""
+    header, *rows = cells
+    rule = ('---', *['---:'] * (len(header) - 1))
+    return '\n'.join(f'| {" | ".join(line)} |' for line in (header, rule, *rows))
 
 
 @cache
@@ -103,6 +125,12 @@ def draw() -> None:
             ap_figure(suite, records).savefig(place)
             sizes = sizes_figure(suite, suite.parts[0], records)
             sizes.savefig(place.with_name(f'{place.stem}_sizes.png'))
+    for file in RESULTS.glob('similarity_*.json'):
+        rows = json.loads(file.read_text())['rows']
+        similarity_figure(rows).savefig(ROOT / 'docs' / f'benchmark_{file.stem}.png')
+    for file in RESULTS.glob('costs_*.json'):
+        rows = json.loads(file.read_text())['rows']
+        cost_report.figure(rows).savefig(ROOT / 'docs' / f'benchmark_{file.stem}.png')
 
 
 def main() -> None:

@@ -24,10 +24,6 @@ from .picture import cost_figure
 from .speed import inference_seconds
 
 KILOBYTE = 1000
-NOTES = """\
-FLOPs (a multiplication and its addition are one), latency, throughput and peak memory include
-preprocessing and post-processing but for FLOPs; times are medians on {device}, all networks in
-turn. Bytes: the mean of {images} validation images as large as the network reads them."""
 
 
 class Entry(NamedTuple):
@@ -108,7 +104,8 @@ def write(rows: list[dict[str, Any]], entries: Sequence[Entry], options: Options
     """
     scope = task_of(entries[0].cfg).SCOPE
     made = environment(scope)
-    content = dict(rows=rows, command=shlex.join(['python', *sys.argv]), environment=made)
+    command = shlex.join(['python', *sys.argv])
+    content = dict(rows=rows, images=options.images, command=command, environment=made)
     (out / 'costs.json').write_text(json.dumps(content, indent=2) + '\n')
     keys = list(dict.fromkeys(key for row in rows for key in row))
     with (out / 'costs.csv').open('w', newline='') as file:
@@ -116,11 +113,21 @@ def write(rows: list[dict[str, Any]], entries: Sequence[Entry], options: Options
         writer.writeheader()
         writer.writerows(rows)
     cells = table(rows)
-    notes = NOTES.format(device=made['device'], images=options.images)
+    said = notes(made, options.images)
     markdown = _right_aligned(cells, GithubFlavoredMarkdownTable)
-    (out / 'costs.md').write_text(f'{markdown}\n\n{notes}\n', encoding='utf-8')
+    (out / 'costs.md').write_text(f'{markdown}\n\n{said}\n', encoding='utf-8')
     figure(rows).savefig(out / 'costs.png')
-    return f'{_right_aligned(cells, AsciiTable)}\n{notes}'
+    return f'{_right_aligned(cells, AsciiTable)}\n{said}'
+
+
+def notes(made: dict[str, str], images: int) -> str:
+    """What the columns are; ``made`` is the environment of the measurement."""
+    return (
+        'Latency (of one image), throughput and peak memory are those of preprocessing, network '
+        f'and post-processing; times are medians on a {made["device"].upper()}, all networks in '
+        'turn, and say something beside each other only. A multiplication and its addition are one '
+        f'FLOP. Bytes: the mean of {images} validation images as large as the network reads them.'
+    )
 
 
 def score_of(rows: Sequence[dict[str, Any]]) -> tuple[str, str]:

@@ -78,6 +78,21 @@ def sizes_figure(suite: Suite, part: Part, records: Records) -> Figure:
     return figure
 
 
+def similarity_figure(rows: dict[str, Sequence[float]]) -> Figure:
+    """How alike networks are to the assistant, a line each, over the levels of the pyramid."""
+    figure = Figure((6.4, 3), dpi=DPI, layout='constrained')
+    axes = figure.subplots()
+    for name, values in rows.items():
+        axes.plot(range(len(values)), values, marker='o', label=name)
+    levels = range(max(map(len, rows.values())))
+    axes.set_xticks(levels, [f'level {level}' for level in levels])
+    axes.set_ylim(0, 1.02)
+    axes.set_ylabel("linear CKA with A's pyramid")
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
+    return figure
+
+
 def _run_rows(part: Part, records: Records) -> list[str]:
     return [name for name in part.rows if of_row(records, part, name)]
 

@@ -1,0 +1,34 @@
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+from pd_mmdet.suites.figures import ap_figure, similarity_figure, sizes_figure
+
+spec = spec_from_file_location('tables', Path(__file__).with_name('test_tables.py'))
+tables = module_from_spec(spec)
+spec.loader.exec_module(tables)
+
+
+def runs():
+    return tables.records(ceiling=[0.6, 0.62], baseline=[0.4, 0.41], ours=[0.55, 0.57])
+
+
+def test_a_bar_for_each_row_that_was_run():
+    (panel,) = ap_figure(tables.SUITE, runs()).axes
+    assert [label.get_text() for label in panel.get_yticklabels()] == [
+        *('the ceiling', 'the baseline', 'the ours')
+    ]
+    assert [bar.get_width() for bar in panel.patches] == pytest.approx([61, 40.5, 56])
+
+
+def test_sizes_of_the_undistilled_ours_and_the_ceiling():
+    (panel,) = sizes_figure(tables.SUITE, tables.PART, runs()).axes
+    labels = [label.get_text() for label in panel.get_legend().get_texts()]
+    assert labels == ['the baseline', 'the ours', 'the ceiling']
+    assert len(panel.patches) == 9
+
+
+def test_a_line_for_each_network_over_the_levels():
+    (panel,) = similarity_figure({'ours': [0.9, 0.8, 0.7], 'undistilled': [0.2, 0.3, 0.4]}).axes
+    assert [line.get_ydata().tolist() for line in panel.lines] == [[0.9, 0.8, 0.7], [0.2, 0.3, 0.4]]

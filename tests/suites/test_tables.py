@@ -1,0 +1,92 @@
+from pathlib import Path
+from statistics import stdev
+
+import pytest
+
+from pd_mmdet.suites.suite import Part, Row, Suite
+from pd_mmdet.suites.tables import gap, part_table
+
+PART = Part('RetinaNet', Path('recipe'), ('ceiling', 'baseline', 'baseline_long', 'ours', 'pkd'))
+SUITE = Suite(
+    name='few',
+    title='A few',
+    seeds=(1, 2),
+    rows={name: Row('baseline', f'the {name}') for name in PART.rows},
+    parts=(PART,),
+    options={},
+)
+
+
+def records(**rows: list[float]) -> list[dict]:
+    """Records of rows with these AP, one a seed."""
+    return [
+        dict(
+            recipe='recipe',
+            row=row,
+            seed=seed,
+            view='hr' if row == 'ceiling' else 'lr',
+            image_side=[80, 60],
+            coverage=0.954,
+            bbox_mAP=ap,
+            bbox_mAP_50=0.9,
+            bbox_mAP_75=0.5,
+            bbox_mAP_s=-1,
+            bbox_mAP_m=0.4,
+            bbox_mAP_l=0.6,
+        )
+        for row, values in rows.items()
+        for seed, ap in enumerate(values, 1)
+    ]
+
+
+def cells(table: str, row: str) -> list[str]:
+    (line,) = (line for line in table.splitlines() if line.startswith(f'| the {row} |'))
+    return [cell.strip() for cell in line.strip('|').split('|')]
+
+
+def test_the_gap_is_to_the_better_of_the_undistilled():
+    runs = records(ceiling=[0.5, 0.6], baseline=[0.3, 0.4], baseline_long=[0.4, 0.4])
+    between = gap(runs, PART)
+    assert between.floor_row == 'baseline_long'
+    assert between.size == pytest.approx(0.15)
+    assert between.spread == pytest.approx(stdev([0.5, 0.6]))
+    assert between.recovered([0.5, 0.55]) == pytest.approx(0.125 / 0.15)
+
+
+def test_a_row_shows_its_seeds_and_what_it_recovers():
+    runs = records(
+        ceiling=[0.60, 0.60], baseline=[0.40, 0.40], baseline_long=[0.30, 0.30], ours=[0.54, 0.56]
+    )
+    table = part_table(SUITE, PART, runs)
+    assert cells(table, 'ours') == [
+        *('the ours', '80×60', '55.0 ± 1.4', '90.0 ± 0.0', '50.0 ± 0.0', '–', '40.0 ± 0.0'),
+        *('60.0 ± 0.0', '95 %', '75 %', '2'),
+    ]
+    for row in ('ceiling', 'baseline', 'baseline_long'):
+        assert cells(table, row)[-2:] == ['–', '2']
+    assert 'H − B = 20.0 AP, with B “the baseline”, the better of the two.' in table
+
+
+def test_no_row_is_dropped():
+    table = part_table(SUITE, PART, records(ours=[0.5]))
+    assert cells(table, 'pkd') == ['the pkd', 'not run', *['–'] * 8, '0']
+    assert 'H or B was not run: no recovered gap.' in table
+    assert cells(table, 'ours')[-2:] == ['–', '1']
+
+
+@pytest.mark.parametrize(
+    'ceiling, said',
+    [
+        ([0.41, 0.45], "H − B = 1.0 AP is within the seeds' spread, 4.0: no recovered gap"),
+        ([0.60], 'H − B = 18.0 AP on one seed, whose spread is not known: no recovered gap'),
+    ],
+)
+def test_a_gap_that_is_not_clear_is_not_divided_by(ceiling, said):
+    runs = records(ceiling=ceiling, baseline=[0.40, 0.44], ours=[0.5, 0.5])
+    table = part_table(SUITE, PART, runs)
+    assert said in table and cells(table, 'ours')[-2] == '–'
+
+
+def test_rows_of_other_recipes_are_not_mixed_in():
+    runs = [dict(one, recipe='other') for one in records(ours=[0.5])]
+    assert cells(part_table(SUITE, PART, runs), 'ours')[1] == 'not run'
