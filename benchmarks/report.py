@@ -100,8 +100,12 @@ def suite_of(name: str) -> Suite:
 
 def results_of(name: str) -> dict[str, Records]:
     """The records of a suite by device."""
-    files = sorted(RESULTS.glob(f'suite_{name}_*.json'))
-    return {file.stem.rpartition('_')[2]: read_results(file)['runs'] for file in files}
+    found = {}
+    for file in sorted(RESULTS.glob(f'suite_{name}_*.json')):
+        device = file.stem.removeprefix(f'suite_{name}_')
+        if '_' not in device:  # else of a suite whose name goes on
+            found[device] = read_results(file)['runs']
+    return found
 
 
 def suite_tables(name: str, number: int) -> str:

@@ -25,7 +25,7 @@ from pd_mmdet.recipes.commands import (
     overrides,
     train_or_exit,
 )
-from pd_mmdet.suites.records import record, write_results
+from pd_mmdet.suites.records import check_results, record, write_results
 from pd_mmdet.suites.runs import Run, plan, seconds_left
 from pd_mmdet.suites.suite import read_suite
 
@@ -84,6 +84,7 @@ def main() -> None:
     args = parse_args()
     try:
         suite = read_suite(args.suite)
+        check_results(args.results, suite.name)
         runs = plan(suite, args.work_dir, args.seeds, args.rows, overrides(args))
     except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')

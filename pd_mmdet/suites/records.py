@@ -54,17 +54,27 @@ def write_results(file: Path, suite: str, new: dict[str, Any]) -> None:
     """Put a run's record into a results file, in place of an older one of the same run.
 
     Raises:
-        ValueError: The file holds results of something else.
+        ValueError: See :func:`check_results`.
     """
+    check_results(file, suite)
     content = read_results(file) if file.is_file() else dict(suite=suite, runs=[])
-    if content.get('suite') != suite:
-        raise ValueError(f'{file} holds results of {content.get("suite")!r}, not of {suite!r}')
     others = [one for one in content['runs'] if identity(one) != identity(new)]
     content |= dict(command=shlex.join(['python', *sys.argv]), runs=[*others, new])
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_suffix('.part')
     draft.write_text(json.dumps(content, indent=1) + '\n')
     os.replace(draft, file)  # an interruption leaves the old file or the new one
+
+
+def check_results(file: Path, suite: str) -> None:
+    """Refuse a results file of something else.
+
+    Raises:
+        ValueError: It is one.
+    """
+    held = read_results(file).get('suite') if file.is_file() else suite
+    if held != suite:
+        raise ValueError(f'{file} holds results of {held!r}, not of {suite!r}')
 
 
 def read_results(file: Path) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-spec = importlib.util.spec_from_file_location('summarize', ROOT / 'benchmarks' / 'summarize.py')
-summarize = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(summarize)
+spec = importlib.util.spec_from_file_location('report', ROOT / 'benchmarks' / 'report.py')
+report = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(report)
 
 
 def test_table_over_seeds():
@@ -17,7 +18,7 @@ def test_table_over_seeds():
         dict(rows=[dict(row, flops=10**6, iterations=500, seed=seed, top1=top1)])
         for seed, top1 in ((1, 0.50), (2, 0.52), (3, 0.54))
     ]
-    header, rule, line, _, seeds = summarize.table(runs).splitlines()
+    header, rule, line, _, seeds = report.stage_table(runs).splitlines()
     assert header == (
         '| stage | image | top-1 | top-5 | balanced | parameters | FLOPs | iterations |'
     )
@@ -28,14 +29,32 @@ def test_table_over_seeds():
     assert seeds == 'Seeds: 1, 2, 3.'
 
 
-@pytest.mark.parametrize(
-    'name',
-    [
-        'README.md',
-        *(f'configs/{family}/README.md' for family in ('faster_rcnn', 'resnet', 'retinanet')),
-    ],
-)
-def test_texts_show_the_results_that_are_kept(name):
-    text = (ROOT / name).read_text()
-    assert '<!-- results: ' in text
-    assert summarize.fill(text) == text
+def test_the_texts_that_have_tables():
+    names = [str(file.relative_to(ROOT)) for file in report.texts()]
+    families = [f'configs/{name}/README.md' for name in ('faster_rcnn', 'resnet', 'retinanet')]
+    assert names == sorted(['README.md', 'docs/benchmark.md', *families])
+
+
+@pytest.mark.parametrize('file', report.texts(), ids=lambda file: file.parent.name)
+def test_texts_show_the_results_that_are_kept(file):
+    text = file.read_text()
+    assert report.fill(text) == text
+
+
+def test_devices_are_told_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, 'RESULTS', tmp_path)
+    assert 'not run' in report.suite_tables('glyphs', 1)
+    for device in ('cpu', 'gpu'):
+        content = dict(suite='glyphs', runs=[])
+        (tmp_path / f'suite_glyphs_{device}.json').write_text(json.dumps(content))
+    (tmp_path / 'suite_glyphs_large_cpu.json').write_text(json.dumps(dict(runs=[])))
+    assert [*report.results_of('glyphs')] == ['cpu', 'gpu']
+    tables = report.suite_tables('glyphs', 1)
+    assert tables.index('on a CPU:') < tables.index('on a GPU:')
+
+
+def test_an_unknown_part_or_file_is_refused():
+    with pytest.raises(IndexError):
+        report.fill('<!-- suite: glyphs 9 -->\n<!-- end -->')
+    with pytest.raises(FileNotFoundError):
+        report.fill('<!-- results: nothing_*.json -->\n<!-- end -->')

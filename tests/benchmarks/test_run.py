@@ -1,0 +1,93 @@
+"""A suite from its declaration to its table, on a few images."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pd_mmdet.suites.suite import read_suite
+from pd_mmdet.suites.tables import part_table
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = [
+    '--cfg-options',
+    'train_cfg.max_iters=2',
+    'train_dataloader.batch_size=2',
+    *(f'{split}_dataloader.num_workers=0' for split in ('train', 'val')),
+    *(f'{split}_dataloader.persistent_workers=False' for split in ('train', 'val')),
+]
+
+
+@pytest.fixture(scope='module')
+def glyphs(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp('data') / 'glyphs'
+    tool = ROOT / 'tools' / 'dataset_converters' / 'make_glyphs.py'
+    options = ['--train', '4', '--val', '4', '--size', '96']
+    subprocess.run([sys.executable, tool, '--out', out, *options], check=True, capture_output=True)
+    return out
+
+
+@pytest.fixture
+def suite(glyphs, tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv('GLYPHS_ROOT', str(glyphs))
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    file = tmp_path / 'few.py'
+    file.write_text(f"""
+_base_ = '{ROOT}/benchmarks/suites/_base_/rows.py'
+title = 'A few glyphs'
+seeds = [1]
+recipe = '{ROOT}/configs/retinanet/retinanet_r34-r18_glyphs_k2'
+parts = [dict(title='few', recipe=recipe, rows=['teacher', 'teacher_shifted', 'heads', 'msad'])]
+""")
+    return file
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, ROOT / 'benchmarks' / 'run.py', *arguments]
+    return subprocess.run([str(one) for one in command], capture_output=True, text=True)
+
+
+def test_runs_are_kept_and_not_repeated(suite, tmp_path):
+    results = tmp_path / 'kept' / 'suite_few_cpu.json'
+    arguments = [suite, '--work-dir', tmp_path / 'work', '--results', results, *OPTIONS]
+    first = run(*arguments)
+    assert first.returncode == 0, first.stderr
+    assert '[2/4, about ' in first.stdout and 'left in all]' in first.stdout
+    runs = json.loads(results.read_text())['runs']
+    assert [one['row'] for one in runs] == ['teacher', 'teacher_shifted', 'heads', 'msad']
+    for one in runs:
+        assert one['recipe'] == 'retinanet_r34-r18_glyphs_k2' and one['seed'] == 1
+        assert one['iterations'] == 2 and one['seconds'] > 0 and 0 < one['coverage'] <= 1
+        assert {*one['environment']} == {'torch', 'mmdet', 'device', 'date'}
+    folder = tmp_path / 'work' / runs[0]['recipe'] / 'seed1'
+    for one in runs:
+        assert (folder / f'{one["row"]}.py').is_file()
+        assert list((folder / one['row']).glob('*/*.log'))
+    again = run(*arguments)
+    assert again.returncode == 0 and again.stdout.count('finished before') == 4
+    assert 'Iter(' not in again.stdout and json.loads(results.read_text())['runs'] == runs
+    declared = read_suite(suite)
+    assert 'not run' not in part_table(declared, declared.parts[0], runs)
+
+
+def test_list_trains_nothing(suite, tmp_path):
+    result = run(suite, '--work-dir', tmp_path / 'work', '--rows', 'heads', '--list')
+    assert result.returncode == 0, result.stderr
+    lines = [line for line in result.stdout.splitlines() if ', seed ' in line]
+    assert [line.split(', ')[2].split(':')[0] for line in lines] == ['teacher_shifted', 'heads']
+    assert not (tmp_path / 'work').exists()
+
+
+def test_results_of_another_suite_are_not_overwritten(suite, tmp_path):
+    results = tmp_path / 'results.json'
+    results.write_text('{"suite": "other", "runs": []}')
+    result = run(suite, '--work-dir', tmp_path / 'work', '--results', results, *OPTIONS)
+    assert result.returncode and "holds results of 'other', not of 'few'" in result.stderr
+    assert not (tmp_path / 'work').exists()
+
+
+def test_bad_input_is_said(tmp_path):
+    result = run('nothing')
+    assert result.returncode and "no suite 'nothing'" in result.stderr and 'bccd' in result.stderr

@@ -1,0 +1,30 @@
+import pytest
+
+from pd_mmdet.costs.picture import cost_figure, pareto_front
+
+
+@pytest.mark.parametrize(
+    'points, front',
+    [
+        ([(1, 10), (2, 20), (3, 15)], [0, 1]),
+        ([(3, 30), (1, 30), (2, 20)], [1]),
+        ([(1, 10), (1, 12)], [1]),
+        ([], []),
+    ],
+)
+def test_none_is_better_and_cheaper(points, front):
+    assert pareto_front(points) == front
+
+
+def test_a_panel_for_each_cost_with_the_networks_that_have_both_numbers():
+    rows = [
+        dict(name='large', view='hr', bbox_mAP=0.5, flops=10, memory=None),
+        dict(name='small', view='lr', bbox_mAP=0.4, flops=5, memory=3.0),
+        dict(name='unknown', view='lr', flops=1, memory=1.0),
+    ]
+    figure = cost_figure(rows, dict(flops='FLOPs', memory='memory'), 'bbox_mAP', 'AP')
+    flops, memory, _ = figure.axes
+    assert flops.get_xlabel() == 'FLOPs' and flops.get_ylabel() == 'AP'
+    assert [text.get_text() for text in flops.texts] == ['large', 'small']
+    assert [text.get_text() for text in memory.texts] == ['small']
+    assert flops.lines[0].get_xydata().tolist() == [[5, 40], [10, 50]]

@@ -1,0 +1,86 @@
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+
+from pd_mmdet.distillers.teacher import plain_model_cfg
+from pd_mmdet.recipes.evaluate import costs
+
+ROOT = Path(__file__).parents[2]
+RECIPE = ROOT / 'configs' / 'retinanet' / 'retinanet_r34-r18_glyphs_k2'
+FEW = ['--rounds', '2', '--batch-sizes', '2', '--images', '2', '--jpeg', '80']
+
+
+@pytest.fixture(scope='module')
+def glyphs(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp('data') / 'glyphs'
+    tool = ROOT / 'tools' / 'dataset_converters' / 'make_glyphs.py'
+    options = ['--train', '4', '--val', '4', '--size', '96']
+    subprocess.run([sys.executable, tool, '--out', out, *options], check=True, capture_output=True)
+    return out
+
+
+@pytest.fixture(autouse=True)
+def data(glyphs, monkeypatch):
+    monkeypatch.setenv('GLYPHS_ROOT', str(glyphs))
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, ROOT / 'tools' / 'cost_report.py', *arguments]
+    return subprocess.run([str(one) for one in command], capture_output=True, text=True)
+
+
+def test_large_and_small_side_by_side(tmp_path):
+    """A distiller's config and checkpoint stand for the student that is deployed."""
+    torch.manual_seed(0)
+    student = Config.fromfile(RECIPE / 'student.py')
+    model = MODELS.build(plain_model_cfg(student.model))
+    torch.save(dict(meta={}, state_dict=model.state_dict()), tmp_path / 'student.pth')
+    out = tmp_path / 'costs'
+    networks = [
+        f'large={RECIPE / "ceiling.py"}',
+        f'small={RECIPE / "student.py"}:{tmp_path / "student.pth"}',
+    ]
+    result = run(*networks, '--out', out, *FEW)
+    assert result.returncode == 0, result.stderr
+    large, small = json.loads((out / 'costs.json').read_text())['rows']
+    assert (large['view'], small['view']) == ('hr', 'lr')
+    assert large['image_side'] == [160, 160] and small['image_side'] == [80, 80]
+    assert small['flops'] == costs(student)['flops'] < large['flops'] / 3
+    assert 0 < small['png'] < large['png'] and 0 < small['jpeg80'] < large['jpeg80']
+    for row in (large, small):
+        assert row['latency_ms'] > 0 and row['images_per_second_2'] > 0 and row['memory_mb'] >= 0
+    assert 'bbox_mAP' not in large and 0 <= small['bbox_mAP'] <= 1
+    with (out / 'costs.csv').open() as file:
+        assert [row['name'] for row in csv.DictReader(file)] == ['large', 'small']
+    assert '| small' in (out / 'costs.md').read_text() and '80×80' in result.stdout
+    assert (out / 'costs.png').stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['student.py'], 'write NAME=CONFIG or NAME=CONFIG:CHECKPOINT'),
+        (['a=nowhere.py'], 'no config file at'),
+        ([f'a={RECIPE}/student.py:no.pth'], 'a: no checkpoint at'),
+        ([f'a={RECIPE}/student.py', f'a={RECIPE}/teacher.py'], 'two networks have one name'),
+        (['a=b', '--jpeg', '101'], 'qualities are from 1 to 100'),
+        (['a=b', '--rounds', '0'], 'numbers from 1 on'),
+    ],
+)
+def test_bad_input(tmp_path, arguments, message):
+    result = run(*arguments, '--out', tmp_path / 'costs')
+    assert result.returncode and message in result.stderr
+    assert not (tmp_path / 'costs').exists()
+
+
+def test_results_are_not_overwritten(tmp_path):
+    result = run(f'a={RECIPE}/student.py', '--out', tmp_path)
+    assert result.returncode and 'is there already' in result.stderr
