@@ -9,7 +9,7 @@ rows = dict(
         options={
             'model.terms': dict(
                 l1=dict(
-                    student='neck[:4]', teacher='neck[1:]', loss=dict(type='L1Loss'), weight=1.0
+                    student='neck[:4]', teacher='neck[1:]', loss=dict(type='L1Loss'), weight=5.0
                 )
             )
         }

@@ -12,15 +12,10 @@ def without(text, **options):
     return dict(config='student', text=text, learns_from='assistant', options=options)
 
 
-def term(loss, weight, tap='neck', teacher=None):
-    return dict(student=tap, teacher=teacher or tap, loss=dict(type=loss), weight=weight)
+def pyramid(loss, weight):
+    return dict(student='neck', teacher='neck', loss=dict(type=loss), weight=weight)
 
 
-features = term('PearsonLoss', 2.0, teacher='neck.afp')
-heads = dict(
-    cls=term('DenseHeadClsLoss', 1.0, 'bbox_head'),
-    box=term('DenseHeadBoxLoss', 1.0, 'bbox_head'),
-)
 nothing = {'model.isrd': None, 'model.terms': dict(_delete_=True)}
 
 rows = dict(
@@ -36,12 +31,12 @@ rows = dict(
     ),
     ours=dict(config='student', text='**ours: T → A → S**', learns_from='assistant'),
     # The weights of these are the better ones of two, see tuning.py.
-    l2=one_stage('FitNet, L2', l2=term('MSELoss', 1.0)),
-    cwd=one_stage('CWD', cwd=term('ChannelWiseKLLoss', 2.0)),
-    pkd=one_stage('PKD', pkd=term('PearsonLoss', 2.0)),
+    l2=one_stage('FitNet, L2', l2=pyramid('MSELoss', 1.0)),
+    cwd=one_stage('CWD', cwd=pyramid('ChannelWiseKLLoss', 2.0)),
+    pkd=one_stage('PKD', pkd=pyramid('PearsonLoss', 2.0)),
     msad=one_stage(
         'MSAD: L1, levels shifted',
-        l1=dict(student='neck[:2]', teacher='neck[1:]', loss=dict(type='L1Loss'), weight=1.0),
+        l1=dict(student='neck[:2]', teacher='neck[1:]', loss=dict(type='L1Loss'), weight=5.0),
     ),
     # Heads can be compared where the teacher's anchors are the student's, a level shifted.
     teacher_shifted=dict(
@@ -51,11 +46,10 @@ rows = dict(
         config='one_stage_heads', text='head terms, levels shifted', learns_from='teacher_shifted'
     ),
     no_heads=without(
-        'ours without head terms', **{'model.terms': dict(_delete_=True, pkd=features)}
+        'ours without head terms',
+        **{'model.terms.cls.weight': 0.0, 'model.terms.box.weight': 0.0},
     ),
-    no_features=without(
-        'ours without feature terms', **{'model.terms': dict(_delete_=True, **heads)}
-    ),
+    no_features=without('ours without feature terms', **{'model.terms.pkd.weight': 0.0}),
     no_isrd=without('ours without ISRD', **{'model.isrd': None}),
     no_weights=without("ours without A's weights", load_from=None),
     only_weights=without("A's weights, nothing distilled", **nothing),
