@@ -49,6 +49,7 @@ def test_a_plain_detector_has_one_line(detector, glyphs, make_runner, pipeline, 
         f'prior coverage on the image (detector): {share:.0f} % of {len(boxes)} boxes reach '
         'IoU 0.5' in line
     )
+    assert 100 * runner.message_hub.get_info('prior_coverage/detector') == pytest.approx(share)
 
 
 def test_a_distiller_has_a_line_for_each_view(distiller, glyphs, make_runner, log_of):
