@@ -1,6 +1,9 @@
 """What every test starts from: MMDetection's scope, one thread, one seed."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +19,16 @@ def scope_and_seed() -> Iterator[None]:
     set_random_seed(0)
     yield
     init_default_scope('mmdet')  # what a module shares is made before this runs for its first test
+
+
+@pytest.fixture(scope='session')
+def glyphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Glyphs, 96×96: 8 images to train on and 4 to validate on."""
+    out = tmp_path_factory.mktemp('data') / 'glyphs'
+    tool = Path(__file__).parents[1] / 'tools' / 'dataset_converters' / 'make_glyphs.py'
+    options = ['--train', '8', '--val', '4', '--size', '96']
+    subprocess.run([sys.executable, tool, '--out', out, *options], check=True, capture_output=True)
+    return out
 
 
 @pytest.fixture(autouse=True)

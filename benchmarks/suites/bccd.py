@@ -2,46 +2,29 @@
 _base_ = './_base_/rows.py'
 title = 'BCCD on a CPU'
 seeds = [1, 2, 3]
-main = ['teacher', 'ceiling', 'assistant', 'baseline', 'baseline_long', 'ours']
 retinanet = '../../configs/retinanet/retinanet_r34-r18_bccd_k2'
-faster_rcnn = '../../configs/faster_rcnn/faster-rcnn_r34-r18_bccd_k2'
-bound = ['ceiling', 'baseline', 'baseline_long']
+rest = [*_base_.main[:-1], 'pkd', 'ours']
 parts = [
-    dict(title='RetinaNet, 320×240 → 160×120', recipe=retinanet, rows=main),
+    dict(title='RetinaNet, 320×240 → 160×120', recipe=retinanet, rows=_base_.main),
     dict(
         title='RetinaNet, 320×240 → 160×120: one stage',
         recipe=retinanet,
-        rows=[*bound, 'l2', 'cwd', 'pkd', 'teacher_shifted', 'heads', 'msad', 'ours'],
+        rows=_base_.in_one_stage,
     ),
-    dict(
-        title='RetinaNet, 320×240 → 160×120: ablation',
-        recipe=retinanet,
-        rows=[
-            *bound,
-            'ours',
-            'no_heads',
-            'no_features',
-            'no_isrd',
-            'no_weights',
-            'only_weights',
-            'assistant',
-            'assistant_centred',
-            'centred',
-        ],
-    ),
+    dict(title='RetinaNet, 320×240 → 160×120: ablation', recipe=retinanet, rows=_base_.ablation),
     dict(
         title='Faster R-CNN, 320×240 → 160×120',
-        recipe=faster_rcnn,
-        rows=[*main[:-1], 'pkd', 'ours'],
+        recipe='../../configs/faster_rcnn/faster-rcnn_r34-r18_bccd_k2',
+        rows=rest,
     ),
     dict(
         title='RetinaNet, 320×240 → 80×60',
         recipe='../../configs/retinanet/retinanet_r34-r18_bccd_k4',
-        rows=[*main[:-1], 'pkd', 'ours'],
+        rows=rest,
     ),
     dict(
         title='Faster R-CNN, 320×240 → 80×60',
         recipe='../../configs/faster_rcnn/faster-rcnn_r34-r18_bccd_k4',
-        rows=[*main[:-1], 'pkd', 'ours'],
+        rows=rest,
     ),
 ]

@@ -3,7 +3,6 @@
 _base_ = './_base_/rows.py'
 title = 'BCCD on a GPU'
 seeds = [1, 2, 3]
-main = ['teacher', 'ceiling', 'assistant', 'baseline', 'baseline_long', 'ours']
 rows = dict(
     msad=dict(
         options={
@@ -15,7 +14,7 @@ rows = dict(
         }
     )
 )
-one_stage = ['ceiling', 'baseline', 'baseline_long', 'l2', 'cwd', 'pkd', 'msad', 'ours']
+in_one_stage = [*_base_.bounds, 'l2', 'cwd', 'pkd', 'msad', 'ours']
 parts = [
     dict(
         title=f'RetinaNet, 640×480 → {size}{part}',
@@ -23,5 +22,5 @@ parts = [
         rows=names,
     )
     for k, size in ((2, '320×240'), (4, '160×120'))
-    for part, names in (('', main), (': one stage', one_stage))
+    for part, names in (('', _base_.main), (': one stage', in_one_stage))
 ]

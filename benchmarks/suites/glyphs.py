@@ -10,33 +10,15 @@ options = {
     'param_scheduler.1.end': iterations,
     'param_scheduler.1.T_max': iterations - 100,
 }
-recipe = '../../configs/retinanet/retinanet_r34-r18_glyphs_k2'
-bound = ['ceiling', 'baseline', 'baseline_long']
 parts = [
     dict(
-        title='RetinaNet, 160×160 → 80×80',
-        recipe=recipe,
-        rows=['teacher', 'ceiling', 'assistant', 'baseline', 'baseline_long', 'ours'],
-    ),
-    dict(
-        title='RetinaNet, 160×160 → 80×80: one stage',
-        recipe=recipe,
-        rows=[*bound, 'l2', 'cwd', 'pkd', 'teacher_shifted', 'heads', 'msad', 'ours'],
-    ),
-    dict(
-        title='RetinaNet, 160×160 → 80×80: ablation',
-        recipe=recipe,
-        rows=[
-            *bound,
-            'ours',
-            'no_heads',
-            'no_features',
-            'no_isrd',
-            'no_weights',
-            'only_weights',
-            'assistant',
-            'assistant_centred',
-            'centred',
-        ],
-    ),
+        title=f'RetinaNet, 160×160 → 80×80{about}',
+        recipe='../../configs/retinanet/retinanet_r34-r18_glyphs_k2',
+        rows=names,
+    )
+    for about, names in (
+        ('', _base_.main),
+        (': one stage', _base_.in_one_stage),
+        (': ablation', _base_.ablation),
+    )
 ]

@@ -10,5 +10,5 @@ parts = [
     )
     for folder, name in (('retinanet', 'RetinaNet'), ('faster_rcnn', 'Faster R-CNN'))
     for k in (2, 4)
-    for part, rows in (('', _base_.main), (': one stage', _base_.one_stage))
+    for part, rows in (('', _base_.main), (': one stage', _base_.in_one_stage))
 ]

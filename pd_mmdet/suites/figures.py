@@ -1,4 +1,4 @@
-"""Pictures of a suite's results: bars over seeds."""
+"""Pictures of a suite's results over seeds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .suite import Part, Suite
 from .tables import AP, CEILING, Records, gap, of_row
 
 SIZES = dict(small='bbox_mAP_s', medium='bbox_mAP_m', large='bbox_mAP_l')
-BAR, EDGE, OURS, LARGE = '#9db4c0', '#253237', '#e07a5f', '#cfd8dc'
+SMALL, EDGE, OURS, LARGE = '#5c7a89', '#253237', '#e07a5f', '#a9b8bf'
 DPI = 110
 
 
@@ -20,7 +20,7 @@ def ap_figure(suite: Suite, records: Records) -> Figure:
     """AP of every row that was run, a panel each part, with lines at H and B."""
     parts = [part for part in suite.parts if _run_rows(part, records)]
     heights = [len(_run_rows(part, records)) + 1 for part in parts]
-    figure = Figure((8, 0.34 * sum(heights) + 0.4), dpi=DPI, layout='constrained')
+    figure = Figure((8, 0.36 * sum(heights) + 0.6), dpi=DPI, layout='constrained')
     panels = figure.subplots(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0]
     for panel, part in zip(panels, parts):
         _ap_panel(panel, suite, part, records)
@@ -31,23 +31,26 @@ def _ap_panel(panel: Axes, suite: Suite, part: Part, records: Records) -> None:
     names = _run_rows(part, records)
     values = {name: [100 * one[AP] for one in of_row(records, part, name)] for name in names}
     large = {name for name in names if of_row(records, part, name)[0]['view'] == 'hr'}
-    panel.barh(
-        [_plain(suite.rows[name].text) for name in names],
-        [mean(values[name]) for name in names],
-        xerr=[_spread(values[name]) for name in names],
-        color=[OURS if name == 'ours' else LARGE if name in large else BAR for name in names],
-        ecolor=EDGE,
-        capsize=2,
-    )
+    for place, name in enumerate(names):
+        colour = OURS if name == 'ours' else LARGE if name in large else SMALL
+        panel.errorbar(
+            mean(values[name]),
+            place,
+            xerr=_spread(values[name]),
+            fmt='s' if name in large else 'o',
+            color=colour,
+            ecolor=EDGE,
+            capsize=3,
+        )
+    panel.set_yticks(range(len(names)), [_plain(suite.rows[name].text) for name in names])
     between = gap(records, part)
     if between:
         for side in (between.ceiling, between.floor):
             panel.axvline(100 * mean(side), color=EDGE, linewidth=0.8, linestyle=':')
-    lowest = min(mean(one) - _spread(one) for one in values.values())
-    panel.set_xlim(left=max(0.0, lowest - 2))
-    panel.invert_yaxis()
+    panel.set_ylim(len(names) - 0.5, -0.5)
+    panel.grid(axis='x', alpha=0.3)
     panel.set_title(part.title, fontsize=10, loc='left')
-    panel.set_xlabel('AP, mean and standard deviation over seeds; pale: large image', fontsize=8)
+    panel.set_xlabel('AP, mean and standard deviation over seeds; squares: large image', fontsize=8)
     panel.tick_params(labelsize=8)
 
 
@@ -57,7 +60,7 @@ def sizes_figure(suite: Suite, part: Part, records: Records) -> Figure:
     names = [between.floor_row if between else 'baseline', 'ours', CEILING]
     figure = Figure((6.4, 3), dpi=DPI, layout='constrained')
     axes = figure.subplots()
-    for place, (name, colour) in enumerate(zip(names, (BAR, OURS, LARGE))):
+    for place, (name, colour) in enumerate(zip(names, (SMALL, OURS, LARGE))):
         rows = of_row(records, part, name)
         if rows:
             values = [[100 * one[key] for one in rows] for key in SIZES.values()]

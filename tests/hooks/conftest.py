@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from copy import deepcopy
 from pathlib import Path
 
@@ -13,16 +11,6 @@ import pd_mmdet  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
 META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
-
-
-@pytest.fixture(scope='session')
-def glyphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """8 images to train on and 4 to validate on, 96×96."""
-    out = tmp_path_factory.mktemp('data') / 'glyphs'
-    script = ROOT / 'tools' / 'dataset_converters' / 'make_glyphs.py'
-    options = ['--out', out, '--train', 8, '--val', 4, '--size', 96]
-    subprocess.run([sys.executable, script, *map(str, options)], check=True)
-    return out
 
 
 @pytest.fixture(scope='session')

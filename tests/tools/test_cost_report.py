@@ -17,15 +17,6 @@ RECIPE = ROOT / 'configs' / 'retinanet' / 'retinanet_r34-r18_glyphs_k2'
 FEW = ['--rounds', '2', '--batch-sizes', '2', '--images', '2', '--jpeg', '80']
 
 
-@pytest.fixture(scope='module')
-def glyphs(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp('data') / 'glyphs'
-    tool = ROOT / 'tools' / 'dataset_converters' / 'make_glyphs.py'
-    options = ['--train', '4', '--val', '4', '--size', '96']
-    subprocess.run([sys.executable, tool, '--out', out, *options], check=True, capture_output=True)
-    return out
-
-
 @pytest.fixture(autouse=True)
 def data(glyphs, monkeypatch):
     monkeypatch.setenv('GLYPHS_ROOT', str(glyphs))

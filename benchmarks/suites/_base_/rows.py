@@ -66,3 +66,20 @@ rows = dict(
         options={'model.teacher.cfg.kernel': 'centred'},
     ),
 )
+
+# The rows of tables that several suites have.
+main = ['teacher', 'ceiling', 'assistant', 'baseline', 'baseline_long', 'ours']
+bounds = ['ceiling', 'baseline', 'baseline_long']
+in_one_stage = [*bounds, 'l2', 'cwd', 'pkd', 'teacher_shifted', 'heads', 'msad', 'ours']
+ablation = [
+    *bounds,
+    'ours',
+    'no_heads',
+    'no_features',
+    'no_isrd',
+    'no_weights',
+    'only_weights',
+    'assistant',
+    'assistant_centred',
+    'centred',
+]
