@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from ..distillers.terms import feature_maps
 from ..taps import Tap, Taps, evaluating
 
 
@@ -78,7 +79,7 @@ def rebuild(model: nn.Module, images: dict[str, Sequence[Tensor]]) -> Tensor:
     tap = Tap.parse(model.isrd_tap)
     with evaluating(model), Taps(model, [tap.path], stop=True) as tapped:
         model(small, mode='tensor')
-    feature = tap.select(tapped.outputs[tap.path])[0]
+    feature = feature_maps(tap, tapped.outputs[tap.path])[0]
     rebuilt = model.distill['isrd'].reconstruct(feature, large.shape[-2:])
     target = sides['target']
     if target._enable_normalize:
