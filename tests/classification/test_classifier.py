@@ -14,6 +14,8 @@ pytest.importorskip('mmpretrain')
 from mmengine.registry import DefaultScope, init_default_scope  # noqa: E402
 from tiny_cls import CLASSES, KD, batch, build, cnn, distiller, forward, save, train, vit  # noqa: E402
 
+from pd_mmdet.hooks.isrd_visualization_hook import rebuild, side_by_side  # noqa: E402
+
 FITNET = dict(type='torch.nn.MSELoss')
 
 
@@ -140,6 +142,14 @@ def test_small_networks_have_a_stem(tmp_path, backbone, tap, channels):
     assert model.isrd_tap == tap
     assert model.distill['isrd'].conv.in_channels == channels
     train(model, [batch()])
+
+
+@pytest.mark.parametrize('student, ratio', [(cnn(), 2), (vit(56), 4)], ids=['cnn', 'vit'])
+def test_what_isrd_rebuilds_can_be_shown(tmp_path, student, ratio):
+    model = distilled(tmp_path, student, ratio=ratio, terms={}, isrd=dict(weight=1.0))
+    images = batch(ratio, side=224, number=2)['inputs']
+    pictures = side_by_side(images, rebuild(model, images))
+    assert [picture.shape for picture in pictures] == 2 * [(224, 3 * 224, 3)]
 
 
 def test_isrd_of_a_padded_vision_transformer(tmp_path):
