@@ -26,9 +26,7 @@ NEEDS = dict(
 )
 """The stage from whose checkpoint a config learns."""
 
-VARIABLES = dict(
-    teacher='TEACHER_CHECKPOINT', ceiling='CEILING_CHECKPOINT', assistant='ASSISTANT_CHECKPOINT'
-)
+VARIABLES = dict(teacher='TEACHER_CHECKPOINT', assistant='ASSISTANT_CHECKPOINT')
 """The variables in which configs find the checkpoints of the stages before."""
 
 FILES = dict(iterations='iter_{}.pth', epochs='epoch_{}.pth')
@@ -266,11 +264,8 @@ def reading_from(checkpoints: dict[str, Path]) -> Iterator[None]:
 def _share_of_all(cfg: Config, stages: dict[str, Stage]) -> Fraction:
     """All training on the way to the student, over that of a config."""
     length, unit = training_length(cfg)
-    start = stages['assistant'].cfg.get('load_from')
     total = 0
-    for name, stage in stages.items():
-        if stage.given or not (name in TAS or str(stage.checkpoint) == start):
-            continue
+    for stage in (stages[name] for name in TAS if not stages[name].given):
         stage_length, stage_unit = training_length(stage.cfg)
         if stage_unit != unit:
             raise ValueError(

@@ -76,7 +76,7 @@ def _check_chosen(option: str, chosen: Sequence | None, known: Sequence) -> None
 
 
 def _with_needed(suite: Suite, rows: Sequence[str]) -> set[str]:
-    needed = {other for name in rows for other in suite.rows[name].needs}
+    needed = {suite.rows[name].learns_from for name in rows} - {None}
     return {*rows} | (_with_needed(suite, sorted(needed)) if needed else set())
 
 
@@ -94,14 +94,11 @@ def _add(
     seed = _seed(suite, name, seed)
     if (recipe, seed, name) in runs:
         return
-    checkpoints = {
-        other: runs[recipe, _seed(suite, other, seed), other].stage.checkpoint
-        for other in row.needs
-    }
-    needed = checkpoints.get(row.learns_from)
+    needed = None
+    if row.learns_from:
+        before = runs[recipe, _seed(suite, row.learns_from, seed), row.learns_from]
+        needed = before.stage.checkpoint
     options = {**cfg_options, 'randomness.seed': seed}
-    if row.starts_from:
-        options['load_from'] = str(checkpoints[row.starts_from])
     cfg = _read(suite, part, name, options, needed)
     if row.as_long_as:
         configs = [_read(suite, part, other, options) for other in row.as_long_as]

@@ -21,7 +21,6 @@ class Row:
         config: A file of the recipe, without ``.py``.
         text: What tables say.
         learns_from: The row from whose checkpoint it learns, where its config has a teacher.
-        starts_from: The row whose weights it starts with, in place of its config's ``load_from``.
         as_long_as: Rows; it trains as long as these together. Empty: as its config says.
         once: Train it with the first seed only, for the rows of every seed: a teacher that one has.
         options: Overrides of the config, as ``--cfg-options`` gives them.
@@ -30,15 +29,9 @@ class Row:
     config: str
     text: str
     learns_from: str | None = None
-    starts_from: str | None = None
     as_long_as: tuple[str, ...] = ()
     once: bool = False
     options: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def needs(self) -> list[str]:
-        """The rows whose checkpoints it reads."""
-        return [row for row in (self.learns_from, self.starts_from) if row]
 
 
 @dataclass(frozen=True)
@@ -138,10 +131,9 @@ def _check_part(part: Part, rows: dict[str, Row], parts: tuple[Part, ...], file:
         if (row.config in NEEDS) != (row.learns_from is not None):
             wanted = 'a learns_from' if row.config in NEEDS else 'no learns_from'
             raise ValueError(f'suite {file}: row {name!r} of {row.config}.py needs {wanted}')
-        late = [other for other in row.needs if other not in before]
-        if late:
+        if row.learns_from and row.learns_from not in before:
             raise ValueError(
-                f'suite {file}: row {name!r} of {part.title!r} needs {late[0]!r}, '
+                f'suite {file}: row {name!r} of {part.title!r} learns from {row.learns_from!r}, '
                 f'which must come before it, in a part with the same recipe'
             )
         unknown = {*row.as_long_as} - {*rows}

@@ -20,7 +20,7 @@ def finish(run, seconds: float) -> None:
 
 def test_parts_then_seeds_then_rows(suite_file, tmp_path):
     runs = plan(read_suite(suite_file), tmp_path / 'work')
-    first = ['ceiling', 'assistant', 'baseline_long', 'ours']
+    first = ['assistant', 'baseline_long', 'ours']
     assert names(runs) == [
         ('teacher', 1),
         *((row, seed) for seed in (1, 2) for row in first),
@@ -37,8 +37,6 @@ def test_configs_say_the_row_the_seed_and_whom_they_learn_from(suite_file, tmp_p
         ours, pkd = runs['ours', seed].cfg, runs['pkd', seed].cfg
         assert ours.randomness.seed == pkd.randomness.seed == seed
         assert runs['assistant', seed].cfg.model.teacher.checkpoint == teacher
-        ceiling = str(tmp_path / RECIPE / f'seed{seed}' / 'ceiling' / 'iter_40.pth')
-        assert runs['assistant', seed].cfg.load_from == ceiling
         assert pkd.model.teacher.checkpoint == teacher
         assert ours.model.teacher.checkpoint == ours.load_from == assistant
         assert runs['no_weights', seed].cfg.load_from is None
@@ -50,12 +48,12 @@ def test_a_long_row_is_as_long_as_others_together(suite_file, tmp_path):
     runs = plan(read_suite(suite_file), tmp_path, rows=['baseline_long'])
     assert names(runs) == [('baseline_long', 1), ('baseline_long', 2)]
     cfg = runs[0].stage.cfg
-    assert cfg.train_cfg.max_iters == 4 * 40 and cfg.param_scheduler[0].end == 100
+    assert cfg.train_cfg.max_iters == 3 * 40 and cfg.param_scheduler[0].end == 100
 
 
 def test_chosen_rows_come_with_what_they_learn_from(suite_file, tmp_path):
     runs = plan(read_suite(suite_file), tmp_path, seeds=[2], rows=['ours'])
-    assert names(runs) == [('teacher', 1), ('ceiling', 2), ('assistant', 2), ('ours', 2)]
+    assert names(runs) == [('teacher', 1), ('assistant', 2), ('ours', 2)]
 
 
 @pytest.mark.parametrize(
@@ -83,12 +81,12 @@ def test_the_time_that_is_left(suite_file, tmp_path):
         return plan(read_suite(suite_file), tmp_path, rows=['ours', 'baseline_long'])
 
     assert seconds_left(runs()) is None
-    # Order: teacher, then ceiling, assistant, baseline_long, ours of both seeds.
+    # Order: teacher, then assistant, baseline_long, ours of both seeds.
     finish(runs()[0], 20)  # 40 iterations: half a second each
-    assert seconds_left(runs()) == pytest.approx(0.5 * 2 * (40 + 40 + 160 + 40))
+    assert seconds_left(runs()) == pytest.approx(0.5 * 2 * (40 + 120 + 40))
     finish(runs()[1], 40)  # with the other seed the same row will take as long: 40
     step = (0.5 + 1) / 2
-    assert seconds_left(runs()) == pytest.approx(40 + step * 2 * (40 + 160 + 40))
+    assert seconds_left(runs()) == pytest.approx(40 + step * 2 * (120 + 40))
     for run in runs():
         if not run.stage.finished:
             finish(run, 10)

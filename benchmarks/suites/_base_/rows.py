@@ -22,20 +22,12 @@ rows = dict(
     # One teacher serves all seeds, as a user has one.
     teacher=dict(config='teacher', text='teacher T, large image', once=True),
     ceiling=dict(config='ceiling', text="H: the student's network, large image"),
-    assistant=dict(
-        config='assistant',
-        text="assistant A, from H's weights, large image",
-        learns_from='teacher',
-        starts_from='ceiling',
-    ),
-    assistant_scratch=dict(
-        config='assistant', text='assistant A from scratch, large image', learns_from='teacher'
-    ),
+    assistant=dict(config='assistant', text='assistant A, large image', learns_from='teacher'),
     baseline=dict(config='baseline', text='undistilled'),
     baseline_long=dict(
         config='baseline',
-        text='undistilled, as long as T, H, A and S',
-        as_long_as=['teacher', 'ceiling', 'assistant', 'ours'],
+        text='undistilled, as long as T, A and S',
+        as_long_as=['teacher', 'assistant', 'ours'],
     ),
     ours=dict(config='student', text='**ours: T → A → S**', learns_from='assistant'),
     # The weights of these are the better ones of two, see tuning.py.
@@ -63,9 +55,8 @@ rows = dict(
     only_weights=without("A's weights, nothing distilled", **nothing),
     assistant_centred=dict(
         config='assistant',
-        text='assistant A, centred kernel, large image',
+        text='assistant A, centred kernel',
         learns_from='teacher',
-        starts_from='ceiling',
         options={'model.student.kernel': 'centred'},
     ),
     centred=dict(
@@ -89,7 +80,6 @@ ablation = [
     'no_weights',
     'only_weights',
     'assistant',
-    'assistant_scratch',
     'assistant_centred',
     'centred',
 ]

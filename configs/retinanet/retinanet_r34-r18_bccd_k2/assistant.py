@@ -3,9 +3,6 @@ _base_ = ['./baseline.py', '../../_base_/distillation.py']
 teacher_checkpoint = (
     '{{$TEACHER_CHECKPOINT:work_dirs/retinanet_r34-r18_bccd_k2/teacher/iter_600.pth}}'
 )
-# With the weights of ceiling.py, where they are there: train_tas.py --ceiling trains it before.
-ceiling_checkpoint = '{{$CEILING_CHECKPOINT:none}}'
-load_from = None if ceiling_checkpoint == 'none' else ceiling_checkpoint
 model = dict(
     _delete_=True,
     type='AFPDistiller',
