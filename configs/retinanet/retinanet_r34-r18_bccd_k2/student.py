@@ -1,7 +1,7 @@
 # Stage 2, assistant on the large image -> student on the small one: compress the input.
 _base_ = ['./baseline.py', '../../_base_/distillation.py']
 assistant_checkpoint = (
-    '{{$ASSISTANT_CHECKPOINT:work_dirs/retinanet_r34-r18_bccd_k2/assistant/iter_400.pth}}'
+    '{{$ASSISTANT_CHECKPOINT:work_dirs/retinanet_r34-r18_bccd_k2/assistant/iter_800.pth}}'
 )
 load_from = assistant_checkpoint
 model = dict(
