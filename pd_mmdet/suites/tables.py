@@ -77,13 +77,14 @@ def part_table(suite: Suite, part: Part, records: Records) -> str:
         records: Of this suite, on one device.
     """
     metrics = {title: key for title, key in METRICS.items() if key.startswith('bbox_')}
-    header = ('row', 'image', *metrics, 'coverage', 'recovered gap', 'seeds')
+    unit = 'epochs' if any(one.get('epochs') for one in records) else 'iterations'
+    header = ('row', 'image', *metrics, 'coverage', 'recovered gap', unit, 'seeds')
     between = gap(records, part)
     lines = [
         header,
         ('---', *['---:'] * (len(header) - 1)),
         *(
-            (suite.rows[name].text, *_cells(of_row(records, part, name), metrics, between))
+            (suite.rows[name].text, *_cells(of_row(records, part, name), metrics, between, unit))
             for name in part.rows
         ),
     ]
@@ -91,9 +92,9 @@ def part_table(suite: Suite, part: Part, records: Records) -> str:
     return f'{table}\n\n{_about(between, suite)}\n'
 
 
-def _cells(rows: Records, metrics: dict[str, str], between: Gap | None) -> Sequence[str]:
+def _cells(rows: Records, metrics: dict[str, str], between: Gap | None, unit: str) -> Sequence[str]:
     if not rows:
-        return (NOT_RUN, *['–'] * (len(metrics) + 2), '0')
+        return (NOT_RUN, *['–'] * (len(metrics) + 3), '0')
     first = rows[0]
     coverage = first['coverage']
     return (
@@ -101,6 +102,7 @@ def _cells(rows: Records, metrics: dict[str, str], between: Gap | None) -> Seque
         *(percent([one[key] for one in rows]) for key in metrics.values()),
         '–' if coverage is None else f'{100 * coverage:.0f} %',
         _recovered(rows, between),
+        str(first[unit]),
         str(len(rows)),
     )
 

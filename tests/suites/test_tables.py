@@ -27,6 +27,7 @@ def records(**rows: list[float]) -> list[dict]:
             view='hr' if row == 'ceiling' else 'lr',
             image_side=[80, 60],
             coverage=0.954,
+            iterations=400,
             bbox_mAP=ap,
             bbox_mAP_50=0.9,
             bbox_mAP_75=0.5,
@@ -60,18 +61,18 @@ def test_a_row_shows_its_seeds_and_what_it_recovers():
     table = part_table(SUITE, PART, runs)
     assert cells(table, 'ours') == [
         *('the ours', '80×60', '55.0 ± 1.4', '90.0 ± 0.0', '50.0 ± 0.0', '–', '40.0 ± 0.0'),
-        *('60.0 ± 0.0', '95 %', '75 %', '2'),
+        *('60.0 ± 0.0', '95 %', '75 %', '400', '2'),
     ]
     for row in ('ceiling', 'baseline', 'baseline_long'):
-        assert cells(table, row)[-2:] == ['–', '2']
+        assert cells(table, row)[-3:] == ['–', '400', '2']
     assert 'H − B = 20.0 AP, with B “the baseline”, the better of the two.' in table
 
 
 def test_no_row_is_dropped():
     table = part_table(SUITE, PART, records(ours=[0.5]))
-    assert cells(table, 'pkd') == ['the pkd', 'not run', *['–'] * 8, '0']
+    assert cells(table, 'pkd') == ['the pkd', 'not run', *['–'] * 9, '0']
     assert 'H or B was not run: no recovered gap.' in table
-    assert cells(table, 'ours')[-2:] == ['–', '1']
+    assert cells(table, 'ours')[-3:] == ['–', '400', '1']
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_no_row_is_dropped():
 def test_a_gap_that_is_not_clear_is_not_divided_by(ceiling, said):
     runs = records(ceiling=ceiling, baseline=[0.40, 0.44], ours=[0.5, 0.5])
     table = part_table(SUITE, PART, runs)
-    assert said in table and cells(table, 'ours')[-2] == '–'
+    assert said in table and cells(table, 'ours')[-3] == '–'
 
 
 def test_rows_of_other_recipes_are_not_mixed_in():
