@@ -2,7 +2,7 @@
 _base_ = [
     '../../_base_/models/retinanet_r18_tiny_fpn.py',
     '../../_base_/datasets/bccd_detection.py',
-    '../../_base_/schedules/schedule_400_scratch.py',
+    '../../_base_/schedules/schedule_800_scratch.py',
     '../../_base_/iter_runtime.py',
 ]
 model = dict(bbox_head=dict(num_classes=3, anchor_generator=dict(octave_base_scale=2)))
