@@ -9,3 +9,9 @@ model = dict(
         else None,
     ),
 )
+max_iters = 800  # as many as the student has
+train_cfg = dict(max_iters=max_iters)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=100, end=max_iters, T_max=max_iters - 100),
+]
