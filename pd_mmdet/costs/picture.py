@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 COLUMNS = 3
 LARGE, SMALL, EDGE = '#78909c', '#e07a5f', '#253237'
@@ -58,6 +59,7 @@ def _panel(panel: Axes, rows: list[dict[str, Any]], key: str, score: str) -> Non
     panel.scatter(*zip(*points), c=colours, s=36, zorder=2)
     for row, point in zip(rows, points):
         panel.annotate(row['name'], point, xytext=(4, 4), textcoords='offset points', fontsize=8)
+    panel.xaxis.set_major_formatter(EngFormatter())
     panel.margins(x=0.25, y=0.15)
     panel.tick_params(labelsize=8)
     panel.grid(alpha=0.3)

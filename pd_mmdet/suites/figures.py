@@ -77,7 +77,8 @@ def sizes_figure(suite: Suite, part: Part, records: Records) -> Figure:
     axes.set_xticks(range(len(SIZES)), [f'{size} objects' for size in SIZES])
     axes.set_ylabel('AP')
     axes.set_title(part.title, fontsize=10, loc='left')
-    axes.legend(fontsize=8)
+    axes.set_ylim(top=1.4 * axes.get_ylim()[1])
+    axes.legend(fontsize=8, loc='upper left')
     return figure
 
 
