@@ -19,7 +19,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from mmengine.config import Config
 
@@ -37,6 +36,9 @@ ROWS = dict(
     ours='ours',
 )
 """Rows of a suite whose weights are compared, and what pictures call them."""
+
+SHOWN = 4
+"""At how many iterations what is rebuilt is shown."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -90,17 +92,18 @@ def reconstructions(folder: Path) -> Figure:
 
 
 def _row(pictures: dict[int, np.ndarray]) -> dict[str, np.ndarray]:
+    """Pictures of one image by iteration, each of three parts side by side."""
     steps = sorted(pictures)
+    shown = [steps[place * (len(steps) - 1) // (SHOWN - 1)] for place in range(SHOWN)]
     small, _, large = np.split(pictures[steps[0]], 3, axis=1)
-    rebuilt = {f'iteration {step}': np.split(pictures[step], 3, axis=1)[1] for step in steps}
+    rebuilt = {f'iteration {step}': np.split(pictures[step], 3, axis=1)[1] for step in shown}
     return {'small image': small} | rebuilt | {'large image': large}
 
 
 def main() -> None:
     args = parse_args()
     plain_data_only()
-    with torch.inference_mode():
-        made = compare(args.folder, args.images)
+    made = compare(args.folder, args.images)
     recipe, seed = args.folder.resolve().parts[-2:]
     kept = ROOT / 'benchmarks' / 'results' / f'similarity_{recipe}_{seed}.json'
     kept.write_text(json.dumps(made, indent=2) + '\n')
