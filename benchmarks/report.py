@@ -76,21 +76,14 @@ def stage_table(runs: list[dict[str, Any]]) -> str:
     """The results of train_tas.py in Markdown: ``runs`` have the same stages."""
     cells = report.table(list(zip(*(run['rows'] for run in runs), strict=True)))
     seeds = ', '.join(str(run['rows'][0]['seed']) for run in runs)
-    return f'{markdown(cells)}\n\nSeeds: {seeds}.\n'
+    return f'{report.markdown(cells)}\n\nSeeds: {seeds}.\n'
 
 
 def cost_table(name: str) -> str:
     """The table of a file that tools/cost_report.py has written."""
     made = json.loads((RESULTS / name).read_text())
     notes = cost_report.notes(made['environment'], made['images'])
-    return f'{markdown(cost_report.table(made["rows"]))}\n\n{notes}\n'
-
-
-def markdown(cells: list[tuple[str, ...]]) -> str:
-    """A table whose first column is text, and the others numbers."""
-    header, *rows = cells
-    rule = ('---', *['---:'] * (len(header) - 1))
-    return '\n'.join(f'| {" | ".join(line)} |' for line in (header, rule, *rows))
+    return f'{report.markdown(cost_report.table(made["rows"]))}\n\n{notes}\n'
 
 
 @cache

@@ -1,5 +1,5 @@
 # The two trials that every method has: train -> val of BCCD, never its test images, with a seed
-# that the suite bccd does not have, half as long. The better weight of each is that of rows.py.
+# that the suite bccd does not have, in short. The better weight of each is that of rows.py.
 _base_ = './_base_/rows.py'
 title = 'BCCD: two trials a method'
 seeds = [0]
@@ -8,8 +8,6 @@ options = {
     'val_dataloader.dataset.ann_file': 'ImageSets/Main/val.txt',
     'test_dataloader.dataset.ann_file': 'ImageSets/Main/val.txt',
 }
-
-
 schedule = {
     'train_cfg.max_iters': 200,
     'param_scheduler.1.end': 200,

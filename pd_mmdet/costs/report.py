@@ -16,7 +16,7 @@ from terminaltables import AsciiTable, GithubFlavoredMarkdownTable
 from ..checkpoint import load_data
 from ..distillers.teacher import student_part
 from ..recipes.evaluate import build_dataset, build_model, costs, measure, view
-from ..recipes.report import environment, percent, three_digits
+from ..recipes.report import environment, percent, right_aligned, three_digits
 from ..tasks import task_of
 from .link import bytes_per_image
 from .memory import peak_memory
@@ -104,6 +104,8 @@ def write(rows: list[dict[str, Any]], entries: Sequence[Entry], options: Options
     """
     scope = task_of(entries[0].cfg).SCOPE
     made = environment(scope)
+    if options.device == 'cpu':  # of a machine that has a GPU, too
+        made['device'] = 'cpu'
     command = shlex.join(['python', *sys.argv])
     content = dict(rows=rows, images=options.images, command=command, environment=made)
     (out / 'costs.json').write_text(json.dumps(content, indent=2) + '\n')
@@ -114,10 +116,10 @@ def write(rows: list[dict[str, Any]], entries: Sequence[Entry], options: Options
         writer.writerows(rows)
     cells = table(rows)
     said = notes(made, options.images)
-    markdown = _right_aligned(cells, GithubFlavoredMarkdownTable)
+    markdown = right_aligned(cells, GithubFlavoredMarkdownTable)
     (out / 'costs.md').write_text(f'{markdown}\n\n{said}\n', encoding='utf-8')
     figure(rows).savefig(out / 'costs.png')
-    return f'{_right_aligned(cells, AsciiTable)}\n{said}'
+    return f'{right_aligned(cells, AsciiTable)}\n{said}'
 
 
 def notes(made: dict[str, str], images: int) -> str:
@@ -176,9 +178,3 @@ def figure(rows: list[dict[str, Any]]) -> Any:
     jpeg = [name for name in rows[0] if name.startswith('jpeg')]
     shown |= {name: f'bytes on the link, JPEG {name[4:]}' for name in jpeg[:1]}
     return cost_figure(rows, shown, *score_of(rows))
-
-
-def _right_aligned(cells: list[tuple[str, ...]], kind: type[AsciiTable]) -> str:
-    made = kind(cells)
-    made.justify_columns = dict.fromkeys(range(1, len(cells[0])), 'right')
-    return made.table

@@ -78,11 +78,11 @@ def write(content: dict[str, Any], notes: str, work_dir: Path) -> str:
     cells = table([[row] for row in content['rows']])
     environment = ', '.join(f'{key} {value}' for key, value in content['environment'].items())
     title = f'{content["recipe"]}, ratio {content["ratio"]}'
-    paragraphs = [f'# {title}', _right_aligned(cells, GithubFlavoredMarkdownTable), notes]
+    paragraphs = [f'# {title}', right_aligned(cells, GithubFlavoredMarkdownTable), notes]
     (work_dir / 'results.md').write_text(
         '\n\n'.join([*paragraphs, f'Made with {environment}.']) + '\n', encoding='utf-8'
     )
-    return f'{title}\n{_right_aligned(cells, AsciiTable)}\n{notes}'
+    return f'{title}\n{right_aligned(cells, AsciiTable)}\n{notes}'
 
 
 def table(stages: list[list[dict[str, Any]]]) -> list[tuple[str, ...]]:
@@ -127,7 +127,15 @@ def three_digits(count: int) -> str:
     )
 
 
-def _right_aligned(cells: list[tuple[str, ...]], kind: type[AsciiTable]) -> str:
+def markdown(cells: list[tuple[str, ...]]) -> str:
+    """A table for texts, whose first column is text and the others are numbers."""
+    header, *rows = cells
+    rule = ('---', *['---:'] * (len(header) - 1))
+    return '\n'.join(f'| {" | ".join(line)} |' for line in (header, rule, *rows))
+
+
+def right_aligned(cells: list[tuple[str, ...]], kind: type[AsciiTable]) -> str:
+    """A table whose columns are aligned, but for the first to the right."""
     table = kind(cells)
     table.justify_columns = dict.fromkeys(range(1, len(cells[0])), 'right')
     return table.table

@@ -7,7 +7,7 @@ from math import hypot
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-from ..recipes.report import METRICS, percent
+from ..recipes.report import METRICS, markdown, percent
 from .suite import Part, Suite
 
 CEILING = 'ceiling'
@@ -80,16 +80,11 @@ def part_table(suite: Suite, part: Part, records: Records) -> str:
     unit = 'epochs' if any(one.get('epochs') for one in records) else 'iterations'
     header = ('row', 'image', *metrics, 'coverage', 'recovered gap', unit, 'seeds')
     between = gap(records, part)
-    lines = [
-        header,
-        ('---', *['---:'] * (len(header) - 1)),
-        *(
-            (suite.rows[name].text, *_cells(of_row(records, part, name), metrics, between, unit))
-            for name in part.rows
-        ),
+    rows = [
+        (suite.rows[name].text, *_cells(of_row(records, part, name), metrics, between, unit))
+        for name in part.rows
     ]
-    table = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
-    return f'{table}\n\n{_about(between, suite)}\n'
+    return f'{markdown([header, *rows])}\n\n{_about(between, suite)}\n'
 
 
 def _cells(rows: Records, metrics: dict[str, str], between: Gap | None, unit: str) -> Sequence[str]:
