@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmdet.registry import MODELS
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pd_mmdet.hooks.isrd_visualization_hook import ISRDVisualizationHook, rebuild, side_by_side
 
@@ -29,6 +30,21 @@ def test_pictures_of_the_same_images_at_the_start_and_the_end(make_runner, with_
     np.testing.assert_array_equal(before[:, :96], after[:, :96])
     np.testing.assert_array_equal(before[:, 192:], after[:, 192:])
     assert (before[:, 96:192] != after[:, 96:192]).any()
+
+
+def test_pictures_in_tensorboard(make_runner, with_isrd):
+    visualizer = dict(
+        type='DetLocalVisualizer',
+        name='tensorboard',
+        vis_backends=[dict(type='TensorboardVisBackend')],
+    )
+    runner = make_runner('run', with_isrd, [HOOK], visualizer=visualizer)
+    runner.train()
+    events = EventAccumulator(runner.log_dir + '/vis_data').Reload()
+    assert events.Tags()['images'] == ['isrd_0', 'isrd_1']
+    shown = events.Images('isrd_0')
+    assert [picture.step for picture in shown] == [1, 2]
+    assert (shown[0].height, shown[0].width) == (96, 3 * 96)
 
 
 def test_training_does_not_notice(make_runner, with_isrd):
