@@ -17,6 +17,8 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+from mmengine.logging import MMLogger
+
 from pd_mmdet.checkpoint import plain_data_only
 from pd_mmdet.recipes.commands import (
     add_training_options,
@@ -82,6 +84,7 @@ def run_all(runs: list[Run], args: argparse.Namespace, suite: str) -> None:
 
 def main() -> None:
     args = parse_args()
+    MMLogger.get_current_instance().setLevel('WARNING')  # it names each variable in each file
     try:
         suite = read_suite(args.suite)
         check_results(args.results, suite.name)
