@@ -1,0 +1,46 @@
+"""What ISRD rebuilt, put together from the files of a training."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+TOOL = Path(__file__).parents[2] / 'benchmarks' / 'why.py'
+
+
+@pytest.fixture(scope='module')
+def why():
+    spec = importlib.util.spec_from_file_location('why', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_picture_has_a_row_an_image_and_goes_through_the_training(why, tmp_path):
+    files = tmp_path / 'ours' / '20261125_000000' / 'vis_data' / 'vis_image'
+    files.mkdir(parents=True)
+    steps = [1, 100, 200, 300, 400, 500, 800]
+    for image in (0, 1):
+        for step in steps:
+            shades = np.repeat([10, step % 256, 20 + image], 8)  # small, rebuilt, large
+            picture = np.broadcast_to(shades[None, :, None], (6, 24, 3)).astype(np.uint8)
+            cv2.imwrite(str(files / f'isrd_{image}_{step}.png'), picture)
+    panels = why.reconstructions(tmp_path).axes
+    assert len(panels) == 2 * 6
+    titles = [panel.get_title() for panel in panels[:6]]
+    shown = ['iteration 1', 'iteration 200', 'iteration 400', 'iteration 800']
+    assert titles == ['small image', *shown, 'large image']
+    values = [panel.images[0].get_array()[0, 0, 0] for panel in panels[6:]]
+    assert values == [10, 1, 200, 400 % 256, 800 % 256, 21]
+
+
+def test_unfinished_runs_are_named(tmp_path):
+    (tmp_path / 'ours.py').touch()
+    command = [sys.executable, str(TOOL), str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert 'has no finished run of assistant, baseline, baseline_long' in ended.stderr
