@@ -26,7 +26,7 @@ from typing import Any
 
 from pd_mmdet.costs import report as cost_report
 from pd_mmdet.recipes import report
-from pd_mmdet.suites.figures import ap_figure, similarity_figure, sizes_figure
+from pd_mmdet.suites.figures import ap_figure, similarity_figure, sizes_figure, sizes_of
 from pd_mmdet.suites.records import read_results
 from pd_mmdet.suites.suite import Suite, read_suite
 from pd_mmdet.suites.tables import Records, part_table
@@ -120,8 +120,9 @@ def draw() -> None:
         for device, records in results_of(suite.name).items():
             place = ROOT / 'docs' / f'benchmark_{suite.name}_{device}.png'
             ap_figure(suite, records).savefig(place)
-            sizes = sizes_figure(suite, suite.parts[0], records)
-            sizes.savefig(place.with_name(f'{place.stem}_sizes.png'))
+            if len(sizes_of(records)) > 1:
+                sizes = sizes_figure(suite, suite.parts[0], records)
+                sizes.savefig(place.with_name(f'{place.stem}_sizes.png'))
     for file in RESULTS.glob('similarity_*.json'):
         rows = json.loads(file.read_text())['rows']
         similarity_figure(rows).savefig(ROOT / 'docs' / f'benchmark_{file.stem}.png')

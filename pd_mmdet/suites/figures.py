@@ -54,8 +54,14 @@ def _ap_panel(panel: Axes, suite: Suite, part: Part, records: Records) -> None:
     panel.tick_params(labelsize=8)
 
 
+def sizes_of(records: Records) -> list[str]:
+    """Which sizes of :data:`SIZES` objects have; COCO's AP of a size that none has is -1."""
+    return [size for size, key in SIZES.items() if all(one[key] >= 0 for one in records)]
+
+
 def sizes_figure(suite: Suite, part: Part, records: Records) -> Figure:
     """AP by the objects' size: undistilled, ours and H."""
+    sizes = sizes_of(records)
     between = gap(records, part)
     names = [between.floor_row if between else 'baseline', 'ours', CEILING]
     figure = Figure((6.4, 3), dpi=DPI, layout='constrained')
@@ -63,9 +69,9 @@ def sizes_figure(suite: Suite, part: Part, records: Records) -> Figure:
     for place, (name, colour) in enumerate(zip(names, (SMALL, OURS, LARGE))):
         rows = of_row(records, part, name)
         if rows:
-            values = [[100 * one[key] for one in rows] for key in SIZES.values()]
+            values = [[100 * one[SIZES[size]] for one in rows] for size in sizes]
             axes.bar(
-                [size + 0.27 * (place - 1) for size in range(len(SIZES))],
+                [group + 0.27 * (place - 1) for group in range(len(sizes))],
                 [mean(one) for one in values],
                 width=0.25,
                 yerr=[_spread(one) for one in values],
@@ -74,7 +80,7 @@ def sizes_figure(suite: Suite, part: Part, records: Records) -> Figure:
                 capsize=2,
                 label=_plain(suite.rows[name].text),
             )
-    axes.set_xticks(range(len(SIZES)), [f'{size} objects' for size in SIZES])
+    axes.set_xticks(range(len(sizes)), [f'{size} objects' for size in sizes])
     axes.set_ylabel('AP')
     axes.set_title(part.title, fontsize=10, loc='left')
     axes.set_ylim(top=1.4 * axes.get_ylim()[1])

@@ -24,10 +24,18 @@ def test_a_point_for_each_row_that_was_run():
 
 
 def test_sizes_of_the_undistilled_ours_and_the_ceiling():
-    (panel,) = sizes_figure(tables.SUITE, tables.PART, runs()).axes
+    records = [dict(one, bbox_mAP_s=0.3, bbox_mAP_m=0.4, bbox_mAP_l=0.5) for one in runs()]
+    (panel,) = sizes_figure(tables.SUITE, tables.PART, records).axes
     labels = [label.get_text() for label in panel.get_legend().get_texts()]
     assert labels == ['the baseline', 'the ours', 'the ceiling']
     assert len(panel.patches) == 9
+
+
+def test_sizes_that_no_object_has_are_left_out():
+    records = [dict(one, bbox_mAP_s=0.3, bbox_mAP_m=-1, bbox_mAP_l=-1) for one in runs()]
+    (panel,) = sizes_figure(tables.SUITE, tables.PART, records).axes
+    assert [label.get_text() for label in panel.get_xticklabels()] == ['small objects']
+    assert len(panel.patches) == 3
 
 
 def test_a_line_for_each_network_over_the_levels():
