@@ -49,7 +49,8 @@ class Distiller:
         ratio: Side length of the large image over the small one, see :func:`parse_ratio`.
         teacher: ``cfg``, ``checkpoint`` and ``view`` of :class:`Teacher`.
         view: Which view the student reads.
-        terms: Name → ``dict(student=tap, teacher=tap, loss=dict(type=…), weight=…)``.
+        terms: Name → ``dict(student=tap, teacher=tap, loss=dict(type=…), weight=…)``; None instead
+            leaves one out that a base config has.
         isrd: ``dict(weight=…)``, and ``tap`` for another place than the stem: adds
             :class:`ISRD` as the term ``isrd``.
         student_weight: Factor of the student's own losses; KD's (1 - alpha), for one.
@@ -87,7 +88,7 @@ class Distiller:
         self.ratio = parse_ratio(ratio)
         self.view = view
         self.student_weight = student_weight
-        terms = {name: dict(term) for name, term in (terms or {}).items()}
+        terms = {name: dict(term) for name, term in (terms or {}).items() if term is not None}
         # What is built here must not move the random state of the student's training.
         with torch.random.fork_rng(devices=[]):
             self.teacher, self.teacher_missing = self._find_teacher(teacher, data_preprocessor)

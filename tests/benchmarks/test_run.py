@@ -67,6 +67,7 @@ def test_runs_are_kept_and_not_repeated(suite, tmp_path):
 def test_list_trains_nothing(suite, tmp_path):
     result = run(suite, '--work-dir', tmp_path / 'work', '--rows', 'msad', '--list')
     assert result.returncode == 0, result.stderr
+    assert 'env variable' not in result.stdout + result.stderr
     lines = [line for line in result.stdout.splitlines() if ', seed ' in line]
     assert [line.split(': ')[0].split(', ', 1)[1] for line in lines] == [
         *('seed 1, teacher', 'seed 1, msad', 'seed 2, msad')

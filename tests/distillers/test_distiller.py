@@ -154,6 +154,12 @@ def test_losses_and_shares_are_logged(teacher):
     assert 0 < sum(log[f'distill_{name}_share'] for name in names) < 1
 
 
+def test_a_term_that_is_none_is_left_out(teacher):
+    model = build(distiller(teacher=teacher, terms=dict(TERMS, cls=None, box=None)))
+    added = [name for name in forward(model, batch()) if name.startswith('distill')]
+    assert added == ['distill_pkd_loss']
+
+
 def test_every_module_of_it_trains(tmp_path):
     wide = retinanet(first=8, channels=16)
     teacher = dict(cfg=wide, checkpoint=save(wide, tmp_path / 'wide.pth'))

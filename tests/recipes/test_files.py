@@ -346,9 +346,11 @@ def test_imports_and_hooks_of_the_given_config_are_kept(custom, tmp_path):
 
 
 def test_a_config_that_has_this_package_already(recipe, tmp_path):
+    hooks = Config.fromfile(recipe / 'ceiling.py').custom_hooks
+    assert [hook.type for hook in hooks] == [hook['type'] for hook in OURS]
     stages = write(source_of(str(recipe / 'ceiling.py'), tmp_path), tmp_path)
     for stage in ('teacher', 'baseline', 'student'):
         assert stages[stage].custom_imports.imports == ['pd_mmdet']
-        assert [hook.type for hook in stages[stage].custom_hooks] == [hook['type'] for hook in OURS]
+        assert stages[stage].custom_hooks == hooks
         assert 'custom' not in (tmp_path / f'{stage}.py').read_text()
     assert stages['deploy'].custom_imports.imports == stages['deploy'].custom_hooks == []

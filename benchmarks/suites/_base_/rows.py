@@ -46,10 +46,9 @@ rows = dict(
         config='one_stage_heads', text='head terms, levels shifted', learns_from='teacher_shifted'
     ),
     no_heads=without(
-        'ours without head terms',
-        **{'model.terms.cls.weight': 0.0, 'model.terms.box.weight': 0.0},
+        'ours without head terms', **{'model.terms.cls': None, 'model.terms.box': None}
     ),
-    no_features=without('ours without feature terms', **{'model.terms.pkd.weight': 0.0}),
+    no_features=without('ours without feature terms', **{'model.terms.pkd': None}),
     no_isrd=without('ours without ISRD', **{'model.isrd': None}),
     no_weights=without("ours without A's weights", load_from=None),
     only_weights=without("A's weights, nothing distilled", **nothing),
