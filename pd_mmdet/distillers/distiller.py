@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import DataLoader
 
+from ..cpu_operators import cpu_operators
 from ..isrd import ISRD
 from ..mixin import put_in_front, with_preprocessor
 from ..ratio import parse_ratio
@@ -237,7 +238,8 @@ class Distiller:
         """
         paths = {tap: Tap.parse(tap).path for tap in taps}
         tapping = self.taps(model, paths.values(), side)
-        with torch.enable_grad(), evaluating(model), tapping as tapped:
+        # Models are built on the CPU, also those that only a GPU can train.
+        with cpu_operators(), torch.enable_grad(), evaluating(model), tapping as tapped:
             self._forward_to_outputs(model, torch.zeros(1, 3, pixels, pixels), {*paths.values()})
         for tap, path in paths.items():
             if tapped.outputs.get(path) is None:
