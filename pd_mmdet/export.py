@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import Registry, init_default_scope
 
 from .checkpoint import load_data
@@ -265,8 +265,9 @@ def _weights(
     EMAHook puts the averaged weights into ``state_dict`` and the others into ``ema_state_dict``.
     """
     init_default_scope(task.SCOPE)
-    # Models write into the config that they are built from.
-    state_dict = task.MODELS.build(deepcopy(model)).state_dict()
+    # As the runner builds it: two-stage detectors read `train_cfg.rpn`, which a plain dict has not.
+    # A copy, since models write into the config that they are built from.
+    state_dict = task.MODELS.build(ConfigDict(deepcopy(model))).state_dict()
     weights = student_part(saved)
     check_fits(weights, state_dict, str(checkpoint), f'the student of {config}')
     state_dict.update(weights)
