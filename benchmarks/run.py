@@ -27,6 +27,7 @@ from pd_mmdet.recipes.commands import (
     overrides,
     train_or_exit,
 )
+from pd_mmdet.recipes.preflight import check_data
 from pd_mmdet.suites.records import check_results, record, write_results
 from pd_mmdet.suites.runs import Run, plan, seconds_left
 from pd_mmdet.suites.suite import read_suite
@@ -94,6 +95,10 @@ def main() -> None:
     if args.list:
         print('\n'.join(map(str, runs)))
         return
+    try:
+        check_data([run.stage for run in runs])
+    except ValueError as error:
+        sys.exit(f'error: {error}')
     print(f'{suite.title}: {len(runs)} runs', flush=True)
     plain_data_only()
     # A plain kill, too, must end the training.

@@ -29,6 +29,7 @@ from pd_mmdet.recipes.commands import (
     overrides,
     train_or_exit,
 )
+from pd_mmdet.recipes.preflight import check_data
 from pd_mmdet.recipes.stages import Stage, plan
 from pd_mmdet.tasks import task_of
 
@@ -86,6 +87,7 @@ def main() -> None:
     try:
         stages = plan(args.recipe, args.work_dir, extras, args.teacher_checkpoint, overrides(args))
         task = task_of(stages[0].cfg)
+        check_data(stages)
     except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
     print(f'{task.NAME}: {args.recipe}', flush=True)
