@@ -1,5 +1,6 @@
 """What every test starts from: MMDetection's scope, one thread, one seed."""
 
+import gc
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,10 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmdet.utils import register_all_modules
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader, set_random_seed
 
 torch.set_num_threads(1)
+register_all_modules()
+# MMEngine's datasets collect garbage when they are built: what is imported need not be looked at.
+gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -26,8 +26,11 @@ def peak_memory(cfg: Config, device: str) -> float | None:
     Returns:
         None where the system does not say.
     """
-    # A process that has run others would have their memory at hand.
-    with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:
+    # A process that has run others would have their memory at hand; one forked from a server that
+    # has only imported what is needed does not, and need not import it again.
+    context = get_context('forkserver')
+    context.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(_peak, cfg.to_dict(), device).result()
 
 

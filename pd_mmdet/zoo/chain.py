@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -155,7 +156,7 @@ def run_chain(link: Link, folder: Path, stranger: Stranger) -> dict[str, str]:
     recipe, work = folder / 'recipe', folder / 'work'
     steps: dict[str, Callable[[], object]] = dict(
         recipe=partial(_run, 'make_recipe', config, config, '--ratio', RATIO, '--out', recipe),
-        training=partial(_train, recipe, work),
+        training=partial(_run, 'train_tas', recipe, '--work-dir', work, '--baseline'),
         table=partial(_check_table, work),
         picture=partial(_check_picture, work),
         export=partial(
@@ -177,8 +178,8 @@ def run_chain(link: Link, folder: Path, stranger: Stranger) -> dict[str, str]:
     return outcome
 
 
-def write_config(link: Link, folder: Path) -> Path:
-    """Write the data, and the config as it trains on them for two short epochs."""
+def write_config(link: Link, folder: Path, epochs: int = 2) -> Path:
+    """Write the data, and the config as it trains on them for a few short epochs."""
     data = folder / 'data'
     if 'voc' in link.config:
         write_voc(data)
@@ -192,7 +193,7 @@ def write_config(link: Link, folder: Path) -> Path:
                 cfg[key] = deployed_pipeline([cfg[key]], link.smaller)[0]
     for split in ('train', 'val', 'test'):
         cfg[f'{split}_dataloader'] |= dict(batch_size=2, num_workers=0, persistent_workers=False)
-    cfg['train_cfg'] = dict(type='EpochBasedTrainLoop', max_epochs=2, val_interval=2)
+    cfg['train_cfg'] = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=epochs)
     file = folder / f'{Path(link.config).stem}.py'
     edited = _edited(cfg, partial(_edit, link, data))
     Config(edited, format_python_code=False).dump(file)  # formatting takes seconds
@@ -242,29 +243,45 @@ def _edited_dict(link: Link, value: dict) -> dict | None:
     return value
 
 
-def _run(tool: str, *arguments: object) -> str:
-    """Run one of ``tools`` in this process, as a user would; what it writes to the screen.
+def _run(tool: str, *arguments: object) -> None:
+    """Run one of ``tools`` in this process, as a user would.
 
     Raises:
         SystemExit: The tool ends with an error.
     """
-    return _run_file([TOOLS / f'{tool}.py', *arguments])
+    run_file([TOOLS / f'{tool}.py', *arguments])
 
 
-def _run_file(command: list[object]) -> str:
-    argv = [str(argument) for argument in command]
-    said = StringIO()
+def run_file(command: list[object]) -> str:
+    """Run a Python file in this process as if it were a command, and the stages that it trains.
+
+    Args:
+        command: The file and its arguments.
+
+    Returns:
+        What it writes to the screen.
+
+    Raises:
+        SystemExit: It ends with an error.
+    """
+    argv, said = [str(argument) for argument in command], StringIO()
+    at_end = signal.getsignal(signal.SIGTERM)  # train_tas.py sets its own
     # Of each name MMEngine has one visualizer a process, with the folder of the first run.
     Visualizer._instance_dict.clear()
-    with patch.object(sys, 'argv', argv), redirect_stdout(said), redirect_stderr(said):
-        runpy.run_path(argv[0], run_name='__main__')
+    with (
+        patch.object(sys, 'argv', argv),
+        # Configs are written as they are: making them pretty takes most of the time.
+        patch('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, False)),
+        redirect_stdout(said),
+        redirect_stderr(said),
+        # In a process of its own each stage would import everything again.
+        patch.object(stages, '_run', lambda command: run_file(command[1:])),
+    ):
+        try:
+            runpy.run_path(argv[0], run_name='__main__')
+        finally:
+            signal.signal(signal.SIGTERM, at_end)
     return said.getvalue()
-
-
-def _train(recipe: Path, work: Path) -> None:
-    """Train all stages in this process: each of its own would import everything again."""
-    with patch.object(stages, '_run', lambda command: _run_file(command[1:])):
-        _run('train_tas', recipe, '--work-dir', work, '--baseline')
 
 
 def _check_table(work: Path) -> None:

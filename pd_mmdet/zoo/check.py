@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from fractions import Fraction
 from typing import NamedTuple
@@ -33,6 +34,7 @@ def prepare_process() -> None:
     warnings.simplefilter('ignore')
     MMLogger.get_instance('mmengine', log_level='ERROR')
     register_all_modules()
+    gc.freeze()  # datasets collect garbage when they are built: not among what is imported
 
 
 def check_config(name: str, ratio: Fraction) -> Verdict:

@@ -12,7 +12,7 @@ from mmdet.datasets import CocoDataset, VOCDataset
 from pycocotools import mask as coco_mask
 
 SIZE = (96, 128)  # height and width in pixels
-IMAGES = dict(train=3, val=2)
+IMAGES = dict(train=2, val=2)
 OBJECTS = 4
 VOC_SETS = dict(trainval='train', test='val')
 VOC_OBJECT = """\

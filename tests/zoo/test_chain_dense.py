@@ -1,0 +1,19 @@
+"""From make_recipe to the cost report, on one-stage detectors."""
+
+import pytest
+
+from pd_mmdet.zoo.chain import CHAIN, STEPS, Stranger, run_chain
+
+FAMILIES = ('retinanet', 'fcos', 'atss', 'rtmdet_', 'yolox', 'centernet')
+LINKS = [link for link in CHAIN if link.config.rpartition('/')[2].startswith(FAMILIES)]
+
+
+@pytest.fixture(scope='module')
+def stranger():
+    with Stranger() as process:
+        yield process
+
+
+@pytest.mark.parametrize('link', LINKS, ids=str)
+def test_every_step_succeeds(link, tmp_path, stranger):
+    assert run_chain(link, tmp_path / 'chain', stranger) == dict.fromkeys(STEPS, '')
