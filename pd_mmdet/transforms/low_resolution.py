@@ -14,7 +14,7 @@ from mmdet.structures.mask import BaseInstanceMasks
 from mmengine.registry import TRANSFORMS
 
 from ..ratio import parse_ratio
-from .degradation import Degradation, Random
+from .degradation import Degradation, Random, like
 
 VIEWS = ('hr', 'lr')
 INTERPOLATIONS = ('area', 'bilinear', 'bicubic', 'nearest')
@@ -46,7 +46,7 @@ class LowResolution(BaseTransform):
             One: they stay an ordinary results dict, that view's.
         interpolation: 'area' (the mean weighted by area), 'bilinear', 'bicubic' or 'nearest'.
         degradation: options of :class:`Degradation` (``blur``, ``noise``, ``jpeg``), applied to
-            ``lr`` only.
+            ``lr`` only; ``noise`` is in the image's own values.
         seed: with a seed, what is drawn for an image depends only on it and on ``img_id``, or
             ``sample_idx`` where that is missing: for testing. Without, it is drawn from numpy's
             global state.
@@ -101,7 +101,7 @@ class LowResolution(BaseTransform):
         p = self.ratio.numerator
         shape = tuple(-(-side // p) * p for side in img.shape[:2])
         if shape != img.shape[:2]:
-            results['img'] = mmcv.impad(img, shape=shape, padding_mode='edge')
+            results['img'] = like(img, mmcv.impad(img, shape=shape, padding_mode='edge'))
             if 'gt_masks' in results:
                 results['gt_masks'] = results['gt_masks'].pad(shape)
             if 'gt_seg_map' in results:
@@ -184,8 +184,8 @@ def _contiguous(img: np.ndarray) -> np.ndarray:
     than everything else here.
     """
     if img.strides[1] < 0:
-        return cv2.flip(_contiguous(img[:, ::-1]), 1)
-    if img.ndim == 3 and img.strides[2] != img.itemsize:
+        return like(img, cv2.flip(_contiguous(img[:, ::-1]), 1))
+    if img.ndim == 3 and img.shape[2] > 1 and img.strides[2] != img.itemsize:
         return cv2.merge([img[..., channel] for channel in range(img.shape[2])])
     return img
 
@@ -205,4 +205,6 @@ def _shrink_boxes(boxes: BaseBoxes | np.ndarray, ratio: float) -> BaseBoxes | np
 
 
 def _resize(img: np.ndarray, shape: tuple[int, int], interpolation: str) -> np.ndarray:
-    return mmcv.imresize(img, shape[::-1], interpolation=interpolation, backend='cv2')
+    if img.ndim == 3 and img.shape[2] > 4:  # than OpenCV has area means for
+        return cv2.merge([_resize(plane, shape, interpolation) for plane in cv2.split(img)])
+    return like(img, mmcv.imresize(img, shape[::-1], interpolation=interpolation, backend='cv2'))
