@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import DataLoader
 
+from ..channels import image_channels
 from ..isrd import ISRD
 from ..mixin import put_in_front, with_preprocessor
 from ..ratio import parse_ratio
@@ -170,6 +171,8 @@ class Distiller:
             student_taps.append(self.isrd_tap)
         if not student_taps:
             return modules
+        if terms:
+            self._check_channels()
         own, other, sides = self._try_both(
             student_taps, [term['teacher'] for term in terms.values()]
         )
@@ -181,8 +184,18 @@ class Distiller:
             )
         if self.isrd_tap:
             stem = feature_maps(Tap.parse(self.isrd_tap), own[self.isrd_tap])[0]
-            modules['isrd'] = ISRD(stem.shape[1], round(sides['lr'] / stem.shape[-1]), self.ratio)
+            stride = round(sides['lr'] / stem.shape[-1])
+            modules['isrd'] = ISRD(stem.shape[1], stride, self.ratio, _channels(self))
         return modules
+
+    def _check_channels(self) -> None:
+        """Refuse, by a ValueError, sides that read images of different kinds."""
+        own, other = _channels(self), _channels(self.teacher.model)
+        if own != other:
+            raise ValueError(
+                f'the student reads images of {own} channels, the teacher of {other}: the two '
+                'views of a photograph have the same, so both need the same backbone.in_channels'
+            )
 
     def _try_both(
         self, student_taps: list[str], teacher_taps: list[str]
@@ -237,8 +250,9 @@ class Distiller:
         """
         paths = {tap: Tap.parse(tap).path for tap in taps}
         tapping = self.taps(model, paths.values(), side)
+        image = torch.zeros(1, _channels(model), pixels, pixels)
         with torch.enable_grad(), evaluating(model), tapping as tapped:
-            self._forward_to_outputs(model, torch.zeros(1, 3, pixels, pixels), {*paths.values()})
+            self._forward_to_outputs(model, image, {*paths.values()})
         for tap, path in paths.items():
             if tapped.outputs.get(path) is None:
                 raise ValueError(f'tap {tap!r} does not run in a forward pass of the {side}')
@@ -252,7 +266,7 @@ class Distiller:
         return {tap: tapped.outputs[path] for tap, path in paths.items()}
 
     def _forward_to_outputs(self, model: nn.Module, inputs: Tensor, paths: set[str]) -> None:
-        """Run a side from its images (N, 3, H, W) to what it puts out at ``paths``."""
+        """Run a side from its images (N, C, H, W) to what it puts out at ``paths``."""
         model(inputs, mode='tensor')
 
     @torch.no_grad()
@@ -260,7 +274,7 @@ class Distiller:
         """What the teacher puts out at ``paths``; nothing behind the last is computed.
 
         Args:
-            inputs: Its images (N, 3, H, W).
+            inputs: Its images (N, C, H, W).
             paths: Taps of the teacher.
             own: What the student put out at its own.
         """
@@ -298,7 +312,7 @@ class Distiller:
         """The student's own losses, and one entry ``distill_<name>_loss`` a term.
 
         Args:
-            batch_inputs: ``student``, ``teacher`` (and ``target``) images (N, 3, H, W), each in
+            batch_inputs: ``student``, ``teacher`` (and ``target``) images (N, C, H, W), each in
                 its view and normalisation; or the student's images alone where there is no term.
             batch_data_samples: Data samples of ``student`` (and ``teacher``).
 
@@ -383,6 +397,11 @@ def _img_size(model: nn.Module) -> int:
     """The side of the images for which a backbone was made, 0 if it does not say."""
     size = getattr(model.backbone, 'img_size', None) or 0
     return int(size if isinstance(size, Real) else size[0])
+
+
+def _channels(model: nn.Module) -> int:
+    """Channels of the images that a side reads."""
+    return image_channels(model, _img_size(model) or COARSEST_STRIDE)
 
 
 def _check_gradients(outputs: dict[str, Any]) -> None:
