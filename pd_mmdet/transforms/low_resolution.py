@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmdet.structures.bbox import BaseBoxes
-from mmdet.structures.mask import BaseInstanceMasks
+from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks
 from mmengine.registry import TRANSFORMS
 
 from ..ratio import parse_ratio
 from .degradation import Degradation, Random, like
+from .masks import MasksOfBothViews
 
 VIEWS = ('hr', 'lr')
 INTERPOLATIONS = ('area', 'bilinear', 'bicubic', 'nearest')
@@ -91,6 +92,9 @@ class LowResolution(BaseTransform):
         _refuse_unknown(results)
         self._pad(results)
         shape = self._small_shape(results)
+        masks = results.get('gt_masks')
+        if 'hr' in self.views and isinstance(masks, BitmapMasks):
+            results['gt_masks'] = MasksOfBothViews(masks, _shrink_masks(masks, shape))
         if 'lr' not in self.views:
             return results
         small = self._shrink(results, shape)
@@ -130,8 +134,7 @@ class LowResolution(BaseTransform):
             if key in results:
                 small[key] = _shrink_boxes(results[key], k)
         if 'gt_masks' in results:
-            # On bitmaps this is the majority; nearest would shift them by (k - 1) / 2 pixels.
-            small['gt_masks'] = results['gt_masks'].resize(shape, interpolation='area')
+            small['gt_masks'] = _shrink_masks(results['gt_masks'], shape)
         if 'gt_seg_map' in results:
             small['gt_seg_map'] = _resize(results['gt_seg_map'], shape, 'nearest')
         small['scale_factor'] = tuple(factor / k for factor in results['scale_factor'])
@@ -202,6 +205,11 @@ def _shrink_boxes(boxes: BaseBoxes | np.ndarray, ratio: float) -> BaseBoxes | np
     boxes = boxes.clone()
     boxes.rescale_((float(1 / ratio),) * 2)
     return boxes
+
+
+def _shrink_masks(masks: BaseInstanceMasks, shape: tuple[int, int]) -> BaseInstanceMasks:
+    # On bitmaps this is the majority; nearest would shift them by (k - 1) / 2 pixels.
+    return masks.resize(shape, interpolation='area')
 
 
 def _resize(img: np.ndarray, shape: tuple[int, int], interpolation: str) -> np.ndarray:
