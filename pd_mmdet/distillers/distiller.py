@@ -171,11 +171,11 @@ class Distiller:
             student_taps.append(self.isrd_tap)
         if not student_taps:
             return modules
-        if terms:
-            self._check_channels()
         own, other, sides = self._try_both(
             student_taps, [term['teacher'] for term in terms.values()]
         )
+        if terms:
+            self._check_channels(sides)
         for name, term in terms.items():
             modules[name] = self._build_term(
                 **term,
@@ -185,12 +185,18 @@ class Distiller:
         if self.isrd_tap:
             stem = feature_maps(Tap.parse(self.isrd_tap), own[self.isrd_tap])[0]
             stride = round(sides['lr'] / stem.shape[-1])
-            modules['isrd'] = ISRD(stem.shape[1], stride, self.ratio, _channels(self))
+            channels = image_channels(self, sides['lr'])
+            modules['isrd'] = ISRD(stem.shape[1], stride, self.ratio, channels)
         return modules
 
-    def _check_channels(self) -> None:
-        """Refuse, by a ValueError, sides that read images of different kinds."""
-        own, other = _channels(self), _channels(self.teacher.model)
+    def _check_channels(self, sides: dict[str, int]) -> None:
+        """Refuse, by a ValueError, networks that read images of different channels.
+
+        Args:
+            sides: Of a photograph that both read, in each view.
+        """
+        own = image_channels(self, sides[self.view])
+        other = image_channels(self.teacher.model, sides[self.teacher.view])
         if own != other:
             raise ValueError(
                 f'the student reads images of {own} channels, the teacher of {other}: the two '
@@ -250,7 +256,7 @@ class Distiller:
         """
         paths = {tap: Tap.parse(tap).path for tap in taps}
         tapping = self.taps(model, paths.values(), side)
-        image = torch.zeros(1, _channels(model), pixels, pixels)
+        image = torch.zeros(1, image_channels(model, pixels), pixels, pixels)
         with torch.enable_grad(), evaluating(model), tapping as tapped:
             self._forward_to_outputs(model, image, {*paths.values()})
         for tap, path in paths.items():
@@ -397,11 +403,6 @@ def _img_size(model: nn.Module) -> int:
     """The side of the images for which a backbone was made, 0 if it does not say."""
     size = getattr(model.backbone, 'img_size', None) or 0
     return int(size if isinstance(size, Real) else size[0])
-
-
-def _channels(model: nn.Module) -> int:
-    """Channels of the images that a side reads."""
-    return image_channels(model, _img_size(model) or COARSEST_STRIDE)
 
 
 def _check_gradients(outputs: dict[str, Any]) -> None:
