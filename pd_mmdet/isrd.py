@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class ISRD(nn.Module):
     """Input spatial representation distillation: rebuild the large image from a student's feature.
 
-    A 1x1 convolution to 3 * r^2 channels, pixel shuffle by r and PReLU, where r is the number of
-    large pixels a cell spans, rounded up. Used in training only.
+    A 1x1 convolution to r^2 channels for each of the image's, pixel shuffle by r and PReLU, where r
+    is the number of large pixels a cell spans, rounded up. Used in training only.
 
     Source: Pixel Distillation (Guo et al., TPAMI 2024, arXiv 2112.09532).
 
@@ -18,13 +18,14 @@ class ISRD(nn.Module):
         in_channels (int): Channels of the feature.
         stride (int): Small pixels from one cell of the feature to the next.
         ratio (Fraction): Side of the large image over that of the small one.
+        out_channels (int): Channels of the image.
     """
 
-    def __init__(self, in_channels: int, stride: int, ratio: Fraction) -> None:
+    def __init__(self, in_channels: int, stride: int, ratio: Fraction, out_channels: int) -> None:
         super().__init__()
         self.cell = stride * ratio  # side of a cell in large pixels
         upscale = math.ceil(self.cell)
-        self.conv = nn.Conv2d(in_channels, 3 * upscale**2, kernel_size=1)
+        self.conv = nn.Conv2d(in_channels, out_channels * upscale**2, kernel_size=1)
         self.shuffle = nn.PixelShuffle(upscale)
         self.act = nn.PReLU()
 
@@ -33,7 +34,8 @@ class ISRD(nn.Module):
 
         Args:
             feature (Tensor): Of the small images, shape (N, in_channels, h, w).
-            target (Tensor): Normalised large images, shape (N, 3, H, W), padded right and bottom.
+            target (Tensor): Normalised large images, shape (N, out_channels, H, W), padded right
+                and bottom.
             img_shapes (list[tuple[int, int]]): Height and width of each before the padding.
 
         Returns:
@@ -48,7 +50,14 @@ class ISRD(nn.Module):
         return (distance * inside).sum() / sum(height * width for height, width in img_shapes)
 
     def reconstruct(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
-        """Rebuild large images of ``size`` (H, W): (N, in_channels, h, w) -> (N, 3, H, W).
+        """Rebuild large images of ``size`` (H, W).
+
+        Args:
+            feature (Tensor): Of the small images, shape (N, in_channels, h, w).
+            size (tuple[int, int]): Height and width.
+
+        Returns:
+            Tensor: Shape (N, out_channels, H, W).
 
         Raises:
             ValueError: The feature covers less than ``size``.

@@ -31,14 +31,18 @@ def paired(student=None, teacher=None, ratio=2, **options):
     return PairedDetDataPreprocessor(student or cfg(), ratio, teacher or cfg(), **options)
 
 
-def batch(ratio=2, views=('hr', 'lr'), sizes=SIZES, objects=(2, 0), masks=False):
+def batch(
+    ratio=2, views=('hr', 'lr'), sizes=SIZES, objects=(2, 0), masks=False, channels=(3,), levels=256
+):
     samples = []
     for i, ((height, width), number) in enumerate(zip(sizes, objects, strict=True)):
         rng = np.random.RandomState(i)
         corners = rng.uniform(0, 60, (number, 2, 2))
         boxes = np.concatenate([corners.min(1), corners.max(1)], axis=1).astype(np.float32)
         results = dict(
-            img=rng.randint(0, 256, (height, width, 3), dtype=np.uint8),
+            img=rng.randint(0, levels, (height, width, *channels)).astype(
+                np.min_scalar_type(levels - 1)
+            ),
             img_id=i,
             img_shape=(height, width),
             ori_shape=(height, width),
@@ -111,6 +115,38 @@ def test_each_side_normalises_as_it_does_alone(ratio):
     teacher = MODELS.build(cfg(teacher_unit, CAFFE))(of_view(data, 'hr'), training=True)
     for name, alone in dict(student=student, teacher=teacher).items():
         assert_same({key: out[key][name] for key in out}, alone)
+
+
+@pytest.mark.parametrize('channels', [(), (1,), (4,), (6,)])
+@pytest.mark.parametrize('levels', [256, 65536])
+def test_any_number_of_channels_and_levels(channels, levels):
+    data = batch('3/2', channels=channels, levels=levels)
+    student, teacher = cfg(mean=[100], std=[50], bgr_to_rgb=False), cfg(mean=[7], std=[2.0])
+    teacher['bgr_to_rgb'] = False
+    out = paired(student, teacher, '3/2', target=True)(data, training=True)
+    sides = dict(student=('lr', 100, 50), teacher=('hr', 7, 2), target=('hr', 100, 50))
+    for name, (view, mean, std) in sides.items():
+        for padded, img in zip(out['inputs'][name], data['inputs'][view], strict=True):
+            number, height, width = img.shape
+            assert number == (channels or (1,))[0] and img.float().max() > 0.9 * levels
+            expected = (img.float() - mean) / std
+            torch.testing.assert_close(padded[:, :height, :width], expected, rtol=0, atol=0)
+
+
+def test_a_view_that_two_sides_normalise_differently_crosses_to_the_device_once(monkeypatch):
+    """The device is ``meta``: what is moved there is a new tensor, what is there stays the same."""
+    read = []
+    forward = DetDataPreprocessor.forward
+    monkeypatch.setattr(
+        DetDataPreprocessor,
+        'forward',
+        lambda self, data, training: read.append(data['inputs']) or forward(self, data, training),
+    )
+    paired(teacher=cfg(32, CAFFE), target=True).to('meta')(batch(), training=True)
+    student, teacher, target = read
+    assert {img.device.type for img in student + teacher + target} == {'meta'}
+    assert all(one is other for one, other in zip(teacher, target, strict=True))
+    assert student[0].shape[-1] * 2 == target[0].shape[-1]
 
 
 def test_the_callers_samples_are_left_alone():

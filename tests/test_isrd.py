@@ -7,9 +7,9 @@ import torch
 from pd_mmdet.isrd import ISRD, unpadded
 
 
-def build(stride, ratio, in_channels=4):
+def build(stride, ratio, in_channels=4, out_channels=3):
     torch.manual_seed(0)
-    return ISRD(in_channels, stride, Fraction(ratio))
+    return ISRD(in_channels, stride, Fraction(ratio), out_channels)
 
 
 def identity_isrd(stride, ratio):
@@ -99,7 +99,7 @@ def test_learns_an_image_that_its_feature_contains():
     torch.manual_seed(0)
     target = torch.rand(1, 3, 16, 16)
     feature = torch.nn.functional.pixel_unshuffle(target, 4)  # all 48 numbers of each cell
-    isrd = ISRD(48, 2, Fraction(2))
+    isrd = ISRD(48, 2, Fraction(2), 3)
     optimiser = torch.optim.Adam(isrd.parameters(), lr=0.02)
     first = isrd(feature, target, [(16, 16)]).item()
     for _ in range(150):

@@ -71,7 +71,7 @@ class AFPDetector:
         self.small_sizes: dict[tuple[int, int], list[torch.Size]] = {}
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
-        """Features of the large images (N, 3, H, W), one map a level with the student's cells.
+        """Features of the large images (N, C, H, W), one map a level with the student's cells.
 
         Raises:
             ValueError: If ``ratio`` does not divide H and W.

@@ -77,7 +77,7 @@ def _small_instances(instances: InstanceData, ratio: Fraction) -> InstanceData:
             small.bboxes = _small_boxes(value, float(ratio))
         elif isinstance(value, BaseInstanceMasks):
             shape = tuple(round(side / ratio) for side in (value.height, value.width))
-            # On bitmaps this is the majority, as LowResolution makes them.
+            # On bitmaps this is the majority, as LowResolution makes them: or has made already.
             small.set_field(value.resize(shape, interpolation='area'), key)
         elif isinstance(value, Tensor) and value.ndim > 2 and key not in SMALL:
             raise NotImplementedError(

@@ -128,7 +128,7 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
         same image.
 
         Args:
-            tensors: what ``sources`` name, by side: (N, 3, H, W), normalised and padded.
+            tensors: what ``sources`` name, by side: (N, C, H, W), normalised and padded.
             samples: data samples by view.
         """
         raise NotImplementedError
@@ -138,11 +138,11 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
 
         Args:
             data: ``inputs`` and ``data_samples``, each of one view or a dict of one entry per
-                view: a list, or stacked (N, 3, H, W).
+                view: a list, or stacked (N, C, H, W).
             training: whether the batch is for training.
 
         Returns:
-            In training on paired views, ``inputs=dict(student=(N, 3, H, W), teacher=…,
+            In training on paired views, ``inputs=dict(student=(N, C, H, W), teacher=…,
             target=…)`` and ``data_samples=dict(student=[…], teacher=[…])``, of the sides there
             are; sides with the same view share their samples, and their tensor if it is the same.
             Otherwise what the student's own preprocessor makes of its view.
@@ -192,11 +192,15 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
                 )
 
     def _forward_paired(self, data: dict[str, dict[str, Any]]) -> dict:
+        images: dict[str, list[Tensor] | Tensor] = {}
         tensors: dict[str, Tensor] = {}
         samples: dict[str, list] = {}
         for name in dict.fromkeys(self.sources.values()):
             view = self.views[name]
-            batch = dict(inputs=data['inputs'][view])
+            if view not in images:
+                # Once, though two sides that normalise differently read it.
+                images[view] = self.paired[name].cast_data(data['inputs'][view])
+            batch = dict(inputs=images[view])
             if view not in samples:
                 batch['data_samples'] = data['data_samples'][view]
             batch = self.paired[name](batch, training=True)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import DataLoader
 
+from ..channels import image_channels
 from ..cpu_operators import cpu_operators
 from ..isrd import ISRD
 from ..mixin import put_in_front, with_preprocessor
@@ -174,6 +175,8 @@ class Distiller:
         own, other, sides = self._try_both(
             student_taps, [term['teacher'] for term in terms.values()]
         )
+        if terms:
+            self._check_channels(sides)
         for name, term in terms.items():
             modules[name] = self._build_term(
                 **term,
@@ -182,8 +185,24 @@ class Distiller:
             )
         if self.isrd_tap:
             stem = feature_maps(Tap.parse(self.isrd_tap), own[self.isrd_tap])[0]
-            modules['isrd'] = ISRD(stem.shape[1], round(sides['lr'] / stem.shape[-1]), self.ratio)
+            stride = round(sides['lr'] / stem.shape[-1])
+            channels = image_channels(self, sides['lr'])
+            modules['isrd'] = ISRD(stem.shape[1], stride, self.ratio, channels)
         return modules
+
+    def _check_channels(self, sides: dict[str, int]) -> None:
+        """Refuse, by a ValueError, networks that read images of different channels.
+
+        Args:
+            sides: Of a photograph that both read, in each view.
+        """
+        own = image_channels(self, sides[self.view])
+        other = image_channels(self.teacher.model, sides[self.teacher.view])
+        if own != other:
+            raise ValueError(
+                f'the student reads images of {own} channels, the teacher of {other}: the two '
+                'views of a photograph have the same, so both need the same backbone.in_channels'
+            )
 
     def _try_both(
         self, student_taps: list[str], teacher_taps: list[str]
@@ -239,8 +258,10 @@ class Distiller:
         paths = {tap: Tap.parse(tap).path for tap in taps}
         tapping = self.taps(model, paths.values(), side)
         # Models are built on the CPU, also those that only a GPU can train.
-        with cpu_operators(), torch.enable_grad(), evaluating(model), tapping as tapped:
-            self._forward_to_outputs(model, torch.zeros(1, 3, pixels, pixels), {*paths.values()})
+        with cpu_operators(), torch.enable_grad(), evaluating(model):
+            image = torch.zeros(1, image_channels(model, pixels), pixels, pixels)
+            with tapping as tapped:
+                self._forward_to_outputs(model, image, {*paths.values()})
         for tap, path in paths.items():
             if tapped.outputs.get(path) is None:
                 raise ValueError(f'tap {tap!r} does not run in a forward pass of the {side}')
@@ -254,7 +275,7 @@ class Distiller:
         return {tap: tapped.outputs[path] for tap, path in paths.items()}
 
     def _forward_to_outputs(self, model: nn.Module, inputs: Tensor, paths: set[str]) -> None:
-        """Run a side from its images (N, 3, H, W) to what it puts out at ``paths``."""
+        """Run a side from its images (N, C, H, W) to what it puts out at ``paths``."""
         model(inputs, mode='tensor')
 
     @torch.no_grad()
@@ -262,7 +283,7 @@ class Distiller:
         """What the teacher puts out at ``paths``; nothing behind the last is computed.
 
         Args:
-            inputs: Its images (N, 3, H, W).
+            inputs: Its images (N, C, H, W).
             paths: Taps of the teacher.
             own: What the student put out at its own.
         """
@@ -300,7 +321,7 @@ class Distiller:
         """The student's own losses, and one entry ``distill_<name>_loss`` a term.
 
         Args:
-            batch_inputs: ``student``, ``teacher`` (and ``target``) images (N, 3, H, W), each in
+            batch_inputs: ``student``, ``teacher`` (and ``target``) images (N, C, H, W), each in
                 its view and normalisation; or the student's images alone where there is no term.
             batch_data_samples: Data samples of ``student`` (and ``teacher``).
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmcv.transforms import LoadImageFromFile
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -12,9 +13,12 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+from torch.utils.data import Dataset
 
 from ..distillers.terms import feature_maps
 from ..taps import Tap, Taps, evaluating
+from ..visualization import to_display
+from .samples import transforms_of
 
 
 @HOOKS.register_module()
@@ -24,7 +28,8 @@ class ISRDVisualizationHook(Hook):
     The same images, the first of the training, are shown after the first iteration, then every
     ``interval`` iterations and at the end, by the runner's visualizer: as files, in TensorBoard or
     wherever its backends write, named ``isrd_0``, ``isrd_1`` … A model without ISRD has none.
-    The training is not changed by it.
+    The training is not changed by it. Of images with other than three channels the first is shown,
+    or the first three; other values than those of 8 bits are spread from black to white.
 
     Args:
         interval: Iterations from one picture to the next, at least 1.
@@ -56,8 +61,25 @@ class ISRDVisualizationHook(Hook):
         last = runner.iter + 1 == runner.max_iters
         if first or last or self.every_n_train_iters(runner, self.interval):
             rebuilt = rebuild(model, self.images)
-            for number, picture in enumerate(side_by_side(self.images, rebuilt)):
+            bgr = blue_first(runner.train_dataloader.dataset, model)
+            for number, picture in enumerate(side_by_side(self.images, rebuilt, bgr)):
                 runner.visualizer.add_image(f'isrd_{number}', picture, step=runner.iter + 1)
+
+
+def swaps_channels(model: nn.Module) -> bool:
+    """Whether a distiller's student reads the channels in another order than they are packed in."""
+    preprocessor = model.data_preprocessor
+    return getattr(preprocessor.student, preprocessor.channel_order)
+
+
+def blue_first(dataset: Dataset, model: nn.Module) -> bool:
+    """Whether blue is the first channel of a dataset's images, or red.
+
+    MMCV's loader puts blue first, but for its reader of TIFF, which keeps the file's order. Of
+    that, and of images that a dataset has in memory, a model that swaps them is told to make RGB.
+    """
+    loaders = [each for each in transforms_of(dataset) if isinstance(each, LoadImageFromFile)]
+    return swaps_channels(model) or any(loader.imdecode_backend != 'tifffile' for loader in loaders)
 
 
 @torch.no_grad()
@@ -66,10 +88,11 @@ def rebuild(model: nn.Module, images: dict[str, Sequence[Tensor]]) -> Tensor:
 
     Args:
         model: A distiller with ISRD.
-        images: Views ``hr`` and ``lr``, each of images (3, H, W) as a pipeline packs them.
+        images: Views ``hr`` and ``lr``, each of images (C, H, W) as a pipeline packs them.
 
     Returns:
-        Images (N, 3, H, W), RGB, 0 to 255, padded as the model pads its batches.
+        Images (N, C, H, W) in values and channels like ``hr``, float, padded as the model pads its
+        batches.
     """
     sides = model.data_preprocessor.paired
     small, large = (
@@ -84,18 +107,21 @@ def rebuild(model: nn.Module, images: dict[str, Sequence[Tensor]]) -> Tensor:
     target = sides['target']
     if target._enable_normalize:
         rebuilt = rebuilt * target.std + target.mean
-    swapped = getattr(target, model.data_preprocessor.channel_order)
-    return (rebuilt if swapped else rebuilt.flip(1)).clamp(0, 255)
+    colours = rebuilt.shape[1] == 3
+    return rebuilt.flip(1) if colours and swaps_channels(model) else rebuilt
 
 
-def side_by_side(images: dict[str, Sequence[Tensor]], rebuilt: Tensor) -> list[np.ndarray]:
+def side_by_side(
+    images: dict[str, Sequence[Tensor]], rebuilt: Tensor, bgr: bool
+) -> list[np.ndarray]:
     """For each image a picture (H, 3·W, 3), RGB: ``lr`` enlarged, what is rebuilt, ``hr``."""
     pictures = []
     for small, middle, large in zip(images['lr'], rebuilt.cpu(), images['hr']):
         height, width = large.shape[-2:]
-        small = interpolate(small[None].float().cpu(), (height, width), mode='nearest')[0]
-        row = torch.cat(
-            [small.flip(0), middle[:, :height, :width], large.cpu().float().flip(0)], dim=2
-        )
-        pictures.append(row.round().byte().permute(1, 2, 0).numpy())
+        eight_bits = large.dtype == torch.uint8
+        small, large = (image[: len(middle)].float().cpu() for image in (small, large))
+        small = interpolate(small[None], (height, width), mode='nearest')[0]
+        row = torch.cat([small, middle[:, :height, :width], large], dim=2)
+        row = row.clamp(*(0, 255) if eight_bits else large.aminmax())
+        pictures.append(to_display(row.round().byte() if eight_bits else row, bgr))
     return pictures

@@ -1,7 +1,9 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from mmcv.transforms import BaseTransform
+from mmengine.dataset import Compose
 from torch.utils.data import DataLoader, Dataset
 
 
@@ -27,3 +29,14 @@ def evenly_spaced(
         num_workers=max(1, num_workers),
         generator=torch.Generator(),
     )
+
+
+def transforms_of(dataset: Dataset) -> Iterator[BaseTransform]:
+    """The transforms of a dataset, or of those inside a wrapper."""
+    pipeline = getattr(dataset, 'pipeline', None) or []
+    # MultiImageMixDataset keeps a plain list.
+    yield from pipeline.transforms if isinstance(pipeline, Compose) else pipeline
+    if hasattr(dataset, 'dataset'):
+        yield from transforms_of(dataset.dataset)
+    for inner in getattr(dataset, 'datasets', ()):
+        yield from transforms_of(inner)

@@ -21,7 +21,7 @@ from ..distillers.distiller import Distiller
 from ..distillers.teacher import Teacher
 from ..distillers.trial import Trial
 from ..transforms import LowResolution
-from .samples import evenly_spaced
+from .samples import evenly_spaced, transforms_of
 
 
 @HOOKS.register_module()
@@ -126,13 +126,13 @@ def _unwrapped(model: nn.Module) -> nn.Module:
 
 
 def _pipelines(runner: Runner) -> Iterator[list[BaseTransform]]:
-    yield list(_transforms(runner.train_dataloader.dataset))
+    yield list(transforms_of(runner.train_dataloader.dataset))
     for hook in runner.hooks:
         # It has the pipeline of the last epochs, as a config.
         if isinstance(hook, PipelineSwitchHook):
             yield Compose(hook.switch_pipeline).transforms
     if runner.val_loop is not None:
-        yield list(_transforms(runner.val_loop.dataloader.dataset))
+        yield list(transforms_of(runner.val_loop.dataloader.dataset))
 
 
 def _check_classes(teacher: Teacher, dataset: Dataset) -> None:
@@ -151,7 +151,7 @@ def _yields(dataset: Dataset, student_view: str, teacher_view: str) -> bool:
         Whether it can: without ``LowResolution`` it yields what the student reads.
     """
     found = student_view == teacher_view
-    for transform in _transforms(dataset):
+    for transform in transforms_of(dataset):
         if isinstance(transform, LowResolution):
             transform.views = (teacher_view,)
             found = True
@@ -159,17 +159,6 @@ def _yields(dataset: Dataset, student_view: str, teacher_view: str) -> bool:
         if hasattr(pack, 'meta_keys'):
             pack.meta_keys = (*pack.meta_keys, 'instances')
     return found
-
-
-def _transforms(dataset: Dataset) -> Iterator[BaseTransform]:
-    """The transforms of a dataset, or of those inside a wrapper."""
-    pipeline = getattr(dataset, 'pipeline', None) or []
-    # MultiImageMixDataset keeps a plain list.
-    yield from pipeline.transforms if isinstance(pipeline, Compose) else pipeline
-    if hasattr(dataset, 'dataset'):
-        yield from _transforms(dataset.dataset)
-    for inner in getattr(dataset, 'datasets', ()):
-        yield from _transforms(inner)
 
 
 @torch.no_grad()

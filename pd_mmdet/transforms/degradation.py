@@ -10,6 +10,9 @@ import numpy as np
 Random = ModuleType | np.random.RandomState
 """``numpy.random`` itself or a generator of its own."""
 
+JPEG_CHANNELS = ((), (1,), (3,))
+"""What follows height and width in the shape of an image that JPEG can hold."""
+
 
 class Degradation:
     """Blur, downsample, add noise and compress, in the order of a real camera.
@@ -18,8 +21,11 @@ class Degradation:
 
     Args:
         blur: standard deviation of a Gaussian, in pixels of the large image; 0 is none.
-        noise: standard deviation of Gaussian noise, in grey levels; 0 is none.
-        jpeg: quality of JPEG compression, a whole number from 1 to 100; None is none.
+        noise: standard deviation of Gaussian noise, in the values that the image has (of the 256
+            levels of a uint8, the 65536 of a uint16, …); 0 is none. Whole numbers are rounded and
+            kept in the range of their dtype, floats stay as they are.
+        jpeg: quality of JPEG compression, a whole number from 1 to 100; None is none. For images
+            of 8 bits, see :func:`is_8_bit`, with one or three channels.
 
     Raises:
         ValueError: a strength is out of its range, or a range is not (low, high).
@@ -40,17 +46,23 @@ class Degradation:
     def __call__(
         self, img: np.ndarray, downsample: Callable[[np.ndarray], np.ndarray], random: Random
     ) -> np.ndarray:
-        """Degrade ``img``, grey levels of 0 to 255, (H, W) or (H, W, 3); its dtype is kept."""
+        """Degrade ``img``, (H, W) or (H, W, C); its dtype is kept.
+
+        Raises:
+            ValueError: ``jpeg`` is set, but JPEG cannot hold the image.
+        """
+        if self.jpeg is not None:
+            _check_jpeg(img)
         sigma = random.uniform(*self.blur)
         if sigma > 0:
-            img = cv2.GaussianBlur(img, (0, 0), sigma)
+            img = like(img, cv2.GaussianBlur(img, (0, 0), sigma))
         img = downsample(img)
         noise = random.uniform(*self.noise)
         if noise > 0:
-            img = _grey_levels(img + random.normal(0, noise, img.shape)).astype(img.dtype)
+            img = to_dtype(img + random.normal(0, noise, img.shape), img.dtype)
         if self.jpeg is not None:
             low, high = self.jpeg
-            img = _jpeg(img, random.randint(int(low), int(high) + 1)).astype(img.dtype)
+            img = _jpeg(img, random.randint(int(low), int(high) + 1))
         return img
 
     def __repr__(self) -> str:
@@ -67,10 +79,43 @@ def _range(name: str, value: float | Sequence[float]) -> tuple[float, float]:
     return low_high
 
 
-def _grey_levels(img: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(img), 0, 255).astype(np.uint8)
+def _check_jpeg(img: np.ndarray) -> None:
+    if not is_8_bit(img) or img.shape[2:] not in JPEG_CHANNELS:
+        raise ValueError(
+            'degradation jpeg: JPEG holds 8 bits a value and one or three channels; got an image '
+            f'of {img.dtype}, shape {img.shape} and values from {img.min()} to {img.max()}. '
+            'Leave jpeg out'
+        )
 
 
 def _jpeg(img: np.ndarray, quality: int) -> np.ndarray:
-    _, code = cv2.imencode('.jpg', _grey_levels(img), (cv2.IMWRITE_JPEG_QUALITY, quality))
-    return cv2.imdecode(code, cv2.IMREAD_UNCHANGED)
+    levels = to_dtype(img, np.uint8)
+    _, code = cv2.imencode('.jpg', levels, (cv2.IMWRITE_JPEG_QUALITY, quality))
+    return like(img, cv2.imdecode(code, cv2.IMREAD_UNCHANGED)).astype(img.dtype)
+
+
+def is_8_bit(img: np.ndarray) -> bool:
+    """Whether an image has the values of one of 8 bits, 0 to 255.
+
+    Floats may be what a photometric transform made of such an image, so they may leave the range.
+    They are no such image if all are in [0, 1] or one is beyond twice the range.
+    """
+    if not np.issubdtype(img.dtype, np.floating):
+        return img.dtype == np.uint8
+    low, high = img.min(), img.max()
+    # In a black image of 8 bits all are in [0, 1], too, but whole.
+    unit = low >= 0 and high <= 1 and (img % 1).any()
+    return not unit and high <= 2 * 255
+
+
+def to_dtype(img: np.ndarray, dtype: np.dtype | type) -> np.ndarray:
+    """The image in another dtype: rounded and clipped where that is one of whole numbers."""
+    if np.issubdtype(dtype, np.integer):
+        levels = np.iinfo(dtype)
+        img = np.clip(np.rint(img), levels.min, levels.max)
+    return img.astype(dtype)
+
+
+def like(img: np.ndarray, changed: np.ndarray) -> np.ndarray:
+    """What OpenCV made of an image, with the image's last dimension: it drops one of a channel."""
+    return changed.reshape(*changed.shape[:2], *img.shape[2:])

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmdet.structures.bbox import BaseBoxes
-from mmdet.structures.mask import BaseInstanceMasks
+from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks
 from mmengine.registry import TRANSFORMS
 
 from ..ratio import parse_ratio
-from .degradation import Degradation, Random
+from .degradation import Degradation, Random, like
+from .masks import MasksOfBothViews
 
 VIEWS = ('hr', 'lr')
 INTERPOLATIONS = ('area', 'bilinear', 'bicubic', 'nearest')
@@ -46,7 +47,7 @@ class LowResolution(BaseTransform):
             One: they stay an ordinary results dict, that view's.
         interpolation: 'area' (the mean weighted by area), 'bilinear', 'bicubic' or 'nearest'.
         degradation: options of :class:`Degradation` (``blur``, ``noise``, ``jpeg``), applied to
-            ``lr`` only.
+            ``lr`` only; ``noise`` is in the image's own values.
         seed: with a seed, what is drawn for an image depends only on it and on ``img_id``, or
             ``sample_idx`` where that is missing: for testing. Without, it is drawn from numpy's
             global state.
@@ -91,6 +92,9 @@ class LowResolution(BaseTransform):
         _refuse_unknown(results)
         self._pad(results)
         shape = self._small_shape(results)
+        masks = results.get('gt_masks')
+        if 'hr' in self.views and isinstance(masks, BitmapMasks):
+            results['gt_masks'] = MasksOfBothViews(masks, _shrink_masks(masks, shape))
         if 'lr' not in self.views:
             return results
         small = self._shrink(results, shape)
@@ -101,7 +105,7 @@ class LowResolution(BaseTransform):
         p = self.ratio.numerator
         shape = tuple(-(-side // p) * p for side in img.shape[:2])
         if shape != img.shape[:2]:
-            results['img'] = mmcv.impad(img, shape=shape, padding_mode='edge')
+            results['img'] = like(img, mmcv.impad(img, shape=shape, padding_mode='edge'))
             if 'gt_masks' in results:
                 results['gt_masks'] = results['gt_masks'].pad(shape)
             if 'gt_seg_map' in results:
@@ -130,8 +134,7 @@ class LowResolution(BaseTransform):
             if key in results:
                 small[key] = _shrink_boxes(results[key], k)
         if 'gt_masks' in results:
-            # On bitmaps this is the majority; nearest would shift them by (k - 1) / 2 pixels.
-            small['gt_masks'] = results['gt_masks'].resize(shape, interpolation='area')
+            small['gt_masks'] = _shrink_masks(results['gt_masks'], shape)
         if 'gt_seg_map' in results:
             small['gt_seg_map'] = _resize(results['gt_seg_map'], shape, 'nearest')
         small['scale_factor'] = tuple(factor / k for factor in results['scale_factor'])
@@ -184,8 +187,8 @@ def _contiguous(img: np.ndarray) -> np.ndarray:
     than everything else here.
     """
     if img.strides[1] < 0:
-        return cv2.flip(_contiguous(img[:, ::-1]), 1)
-    if img.ndim == 3 and img.strides[2] != img.itemsize:
+        return like(img, cv2.flip(_contiguous(img[:, ::-1]), 1))
+    if img.ndim == 3 and img.shape[2] > 1 and img.strides[2] != img.itemsize:
         return cv2.merge([img[..., channel] for channel in range(img.shape[2])])
     return img
 
@@ -204,5 +207,12 @@ def _shrink_boxes(boxes: BaseBoxes | np.ndarray, ratio: float) -> BaseBoxes | np
     return boxes
 
 
+def _shrink_masks(masks: BaseInstanceMasks, shape: tuple[int, int]) -> BaseInstanceMasks:
+    # On bitmaps this is the majority; nearest would shift them by (k - 1) / 2 pixels.
+    return masks.resize(shape, interpolation='area')
+
+
 def _resize(img: np.ndarray, shape: tuple[int, int], interpolation: str) -> np.ndarray:
-    return mmcv.imresize(img, shape[::-1], interpolation=interpolation, backend='cv2')
+    if img.ndim == 3 and img.shape[2] > 4:  # than OpenCV has area means for
+        return cv2.merge([_resize(plane, shape, interpolation) for plane in cv2.split(img)])
+    return like(img, mmcv.imresize(img, shape[::-1], interpolation=interpolation, backend='cv2'))

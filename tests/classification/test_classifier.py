@@ -148,8 +148,25 @@ def test_small_networks_have_a_stem(tmp_path, backbone, tap, channels):
 def test_what_isrd_rebuilds_can_be_shown(tmp_path, student, ratio):
     model = distilled(tmp_path, student, ratio=ratio, terms={}, isrd=dict(weight=1.0))
     images = batch(ratio, side=224, number=2)['inputs']
-    pictures = side_by_side(images, rebuild(model, images))
+    pictures = side_by_side(images, rebuild(model, images), bgr=True)
     assert [picture.shape for picture in pictures] == 2 * [(224, 3 * 224, 3)]
+
+
+@pytest.mark.parametrize('mean', [[120.0], [90.0, 100.0, 110.0, 120.0]], ids=['one', 'each'])
+@pytest.mark.parametrize('student', [cnn(), vit(64)], ids=['cnn', 'vit'])
+def test_images_of_four_channels(tmp_path, student, mean):
+    networks = deepcopy(student), cnn(12)
+    for network in networks:
+        network['backbone']['in_channels'] = 4
+        network['data_preprocessor'].update(mean=mean, std=[50.0] * len(mean))
+    model = distilled(tmp_path, *networks, terms=dict(kd=KD), isrd=dict(weight=1.0))
+    data = batch(channels=4)
+    assert rebuild(model, data['inputs']).shape == (4, 4, 128, 128)
+    ready = model.data_preprocessor(batch(channels=4), True)['inputs']
+    expected = (data['inputs']['hr'] - torch.tensor(mean).view(-1, 1, 1)) / 50
+    torch.testing.assert_close(ready['target'], expected)
+    (logged,) = train(model, [data])
+    assert all(value.isfinite() for value in logged.values())
 
 
 def test_isrd_of_a_padded_vision_transformer(tmp_path):

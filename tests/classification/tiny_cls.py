@@ -74,12 +74,13 @@ def batch(
     seed: int = 0,
     number: int = 4,
     classes: int = CLASSES,
+    channels: int = 3,
 ) -> dict:
     """Images of noise, as a dataloader hands them over."""
     random = np.random.default_rng(seed)
     low = TRANSFORMS.build(dict(type='LowResolution', ratio=ratio, views=views))
     pack = TRANSFORMS.build(dict(type='PackPairedInputs'))
-    images = random.integers(0, 255, (number, side, side, 3), dtype=np.uint8)
+    images = random.integers(0, 255, (number, side, side, channels), dtype=np.uint8)
     items = [
         pack(low(dict(img=image, img_path=f'{index}.png', gt_label=int(label))))
         for index, (image, label) in enumerate(zip(images, random.integers(0, classes, number)))

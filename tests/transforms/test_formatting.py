@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 from mmdet.datasets.transforms import PackDetInputs
 from mmdet.registry import TRANSFORMS
@@ -8,8 +9,8 @@ from mmengine.dataset import pseudo_collate
 from pd_mmdet.transforms import LowResolution, PackPairedDetInputs
 
 
-def results(width=90):
-    img = np.random.RandomState(width).randint(0, 256, (61, width, 3), dtype=np.uint8)
+def results(width=90, channels=(3,), dtype=np.uint8):
+    img = np.random.RandomState(width).randint(0, 256, (61, width, *channels)).astype(dtype)
     return dict(
         img=img,
         img_id=width,
@@ -31,11 +32,13 @@ def assert_same(packed, expected):
         assert torch.equal(found.get(name).labels, wanted.get(name).labels)
 
 
-def test_each_view_is_packed_as_the_stock_transform_packs_it():
-    packed = PackPairedDetInputs()(LowResolution(1.5)(results()))
+@pytest.mark.parametrize('channels', [(), (1,), (2,), (3,), (4,), (7,)])
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.float32])
+def test_each_view_is_packed_as_the_stock_transform_packs_it(channels, dtype):
+    packed = PackPairedDetInputs()(LowResolution(1.5)(results(90, channels, dtype)))
     assert set(packed) == {'inputs', 'data_samples'}
     for view in ('hr', 'lr'):
-        alone = PackDetInputs()(LowResolution(1.5, views=[view])(results()))
+        alone = PackDetInputs()(LowResolution(1.5, views=[view])(results(90, channels, dtype)))
         assert_same({key: value[view] for key, value in packed.items()}, alone)
 
 

@@ -46,10 +46,19 @@ def overlaps(large, small):
     return weights
 
 
+DTYPES = {  # and the factor that brings grey levels of 0 to 255 to their range
+    np.uint8: 1,
+    np.uint16: 257,
+    np.int16: -100,
+    np.float32: 1 / 255,
+    np.float64: 1,
+}
+
+
 @pytest.mark.parametrize('ratio', RATIOS)
-@pytest.mark.parametrize('dtype', [np.uint8, np.float32])
+@pytest.mark.parametrize('dtype', DTYPES)
 def test_the_small_image_is_the_mean_weighted_by_area(ratio, dtype):
-    img = photograph().astype(dtype)
+    img = (photograph() * float(DTYPES[dtype])).astype(dtype)
     views = LowResolution(ratio)(results_of(img))
     large, small = views['hr']['img'], views['lr']['img']
 
@@ -64,7 +73,34 @@ def test_the_small_image_is_the_mean_weighted_by_area(ratio, dtype):
     columns = overlaps(large.shape[1], small.shape[1])
     mean = np.einsum('ai,bj,ijc->abc', rows, columns, large.astype(float))
     assert small.dtype == dtype
-    assert np.abs(small - mean).max() < (0.501 if dtype == np.uint8 else 1e-3)
+    assert np.abs(small - mean).max() < (0.501 if np.issubdtype(dtype, np.integer) else 1e-3)
+
+
+@pytest.mark.parametrize('ratio', ['3/2', 2])
+@pytest.mark.parametrize('flip', [np.s_[:], np.s_[:, ::-1], np.s_[3:, 5:]])
+@pytest.mark.parametrize('channels', [(), (1,), (2,), (4,), (7,)])
+@pytest.mark.parametrize('interpolation', ['area', 'bilinear', 'bicubic', 'nearest'])
+def test_each_channel_is_what_it_is_alone(ratio, flip, channels, interpolation):
+    """Whatever OpenCV does to images of one channel, or of more than four."""
+    img = np.random.RandomState(0).randint(0, 60000, (67, 93, *channels)).astype(np.uint16)[flip]
+    transform = LowResolution(ratio, interpolation=interpolation, degradation=dict(blur=1.0))
+    views = transform(dict(img=img))
+    for channel in range(*channels or (1,)):
+        plane = np.ascontiguousarray(img[..., channel] if channels else img)
+        expected = transform(dict(img=plane))
+        for view in ('hr', 'lr'):
+            assert views[view]['img'].shape == expected[view]['img'].shape + channels
+            found = views[view]['img'][..., channel] if channels else views[view]['img']
+            # OpenCV may round the few values in the middle of two up or down.
+            np.testing.assert_allclose(found, expected[view]['img'], atol=1)
+
+
+@pytest.mark.parametrize('img', [photograph()[..., :1], photograph()[..., 0][..., None]])
+@pytest.mark.parametrize('flip', [np.s_[:], np.s_[:, ::-1]])
+def test_a_last_dimension_of_one_stays_in_any_memory_order(img, flip):
+    views = LowResolution(1.5)(dict(img=img[flip]))
+    assert views['hr']['img'].shape == (69, 93, 1) and views['lr']['img'].shape == (46, 62, 1)
+    np.testing.assert_array_equal(views['hr']['img'][:67], img[flip])
 
 
 @pytest.mark.parametrize(
@@ -281,11 +317,29 @@ def test_blur_is_in_pixels_of_the_large_image():
     )
 
 
-def test_noise_is_in_grey_levels():
-    grey = np.full((256, 256, 3), 128, dtype=np.uint8)
-    _, noisy = degraded(grey, noise=6.0)
-    assert noisy.std() == pytest.approx(6.0, rel=0.03)
-    assert noisy.mean() == pytest.approx(128, abs=0.2)
+@pytest.mark.parametrize(
+    ('dtype', 'grey', 'sigma'),
+    [
+        *[(np.uint8, 128, 6.0), (np.uint16, 40000, 1500.0), (np.uint16, 40000, 6.0)],
+        *[(np.int16, -500, 6.0), (np.float32, 0.5, 0.02), (np.float32, 128, 6.0)],
+        (np.float64, 1.0, 0.1),
+    ],
+)
+def test_noise_is_in_the_values_of_the_image(dtype, grey, sigma):
+    _, noisy = degraded(np.full((256, 256, 3), grey, dtype=dtype), noise=sigma)
+    assert noisy.dtype == dtype
+    assert noisy.std() == pytest.approx(sigma, rel=0.03)
+    assert noisy.mean() == pytest.approx(grey, abs=0.04 * sigma)
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.int16])
+def test_noise_stays_in_the_range_of_whole_numbers(dtype):
+    """Half of the values would leave it: they are where the range ends."""
+    levels = np.iinfo(dtype)
+    for grey in (levels.min, levels.max):
+        _, noisy = degraded(np.full((256, 256), grey, dtype=dtype), noise=3.0)
+        assert (noisy == grey).mean() == pytest.approx(0.5 + 0.066, abs=0.02)  # and what is rounded
+        assert np.abs(noisy.astype(float) - grey).max() < 20
 
 
 def test_jpeg_is_opencvs():
@@ -294,6 +348,46 @@ def test_jpeg_is_opencvs():
     _, compressed = degraded(img, jpeg=40)
     _, code = cv2.imencode('.jpg', clean, [cv2.IMWRITE_JPEG_QUALITY, 40])
     np.testing.assert_array_equal(compressed, cv2.imdecode(code, cv2.IMREAD_COLOR))
+
+
+@pytest.mark.parametrize('channels', [(), (1,)])
+def test_jpeg_of_one_channel_is_opencvs(channels):
+    img = photograph(64, 96)[..., 0]
+    _, clean = degraded(img)
+    _, compressed = degraded(img.reshape(64, 96, *channels), jpeg=40)
+    _, code = cv2.imencode('.jpg', clean, [cv2.IMWRITE_JPEG_QUALITY, 40])
+    expected = cv2.imdecode(code, cv2.IMREAD_GRAYSCALE)
+    np.testing.assert_array_equal(compressed, expected.reshape(32, 48, *channels))
+
+
+@pytest.mark.parametrize('scale', [0, 1, 1 / 200, 1.5])
+def test_jpeg_of_floats_is_that_of_their_grey_levels(scale):
+    """Photometric transforms hand over such floats; they may be beyond 255, or black, too."""
+    img = (photograph(64, 96) * scale).astype(np.float32)
+    _, compressed = degraded(img, jpeg=40)
+    _, clean = degraded(img)
+    clean = np.minimum(clean, 255).round().astype(np.uint8)
+    _, code = cv2.imencode('.jpg', clean, [cv2.IMWRITE_JPEG_QUALITY, 40])
+    np.testing.assert_array_equal(compressed, cv2.imdecode(code, cv2.IMREAD_COLOR))
+    assert compressed.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    'img',
+    [
+        photograph().astype(np.uint16),
+        photograph().astype(np.int16),
+        (photograph() / 255).astype(np.float32),
+        photograph() * 16.0,
+        photograph()[..., [0, 1, 2, 0]],
+        photograph()[..., :2],
+    ],
+)
+def test_what_jpeg_cannot_hold_is_refused(img):
+    message = rf'degradation jpeg: .* image of {img.dtype}, shape \(68, 94, {img.shape[2]}\)'
+    with pytest.raises(ValueError, match=message):
+        degraded(img, noise=5, jpeg=40)
+    assert degraded(img, noise=5)[1].dtype == img.dtype
 
 
 def test_ranges_are_drawn_for_every_image():
