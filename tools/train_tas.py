@@ -31,6 +31,7 @@ from pd_mmdet.recipes.commands import (
 )
 from pd_mmdet.recipes.stages import Stage, plan
 from pd_mmdet.tasks import task_of
+from pd_mmdet.visualization import save_picture
 
 
 def parse_args() -> argparse.Namespace:
@@ -98,12 +99,14 @@ def main() -> None:
         rows = [evaluate.stage_row(stage, args.work_dir) for stage in stages]
         student = next(stage for stage in stages if stage.name == 'student')
         results = report.results(args.recipe, student.cfg, rows)
-        table = report.write(results, task.NOTES, args.work_dir)
-        picture.compare(stages, args.work_dir / 'comparison.png')
+        print(f'\n{report.write(results, task.NOTES, args.work_dir)}\n', flush=True)
+        file = args.work_dir / 'comparison.png'
+        drawn = save_picture(lambda: picture.compare(stages), file)
     except KeyboardInterrupt:
         print(f'\nInterrupted. {how_to_resume()}', file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
-    print(f'\n{table}\n\nWritten to {args.work_dir}: results.md, results.json, comparison.png')
+    files = ['results.md', 'results.json', *[file.name] * drawn]
+    print(f'Written to {args.work_dir}: {", ".join(files)}')
 
 
 if __name__ == '__main__':

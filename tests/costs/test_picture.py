@@ -22,7 +22,7 @@ def test_a_panel_for_each_cost_with_the_networks_that_have_both_numbers():
         dict(name='small', view='lr', bbox_mAP=0.4, flops=5, memory=3.0),
         dict(name='unknown', view='lr', flops=1, memory=1.0),
     ]
-    figure = cost_figure(rows, dict(flops='FLOPs', memory='memory'), 'bbox_mAP', 'AP')
+    figure = cost_figure(rows, dict(flops='FLOPs', memory='memory'), dict(bbox_mAP='AP'))
     flops, memory, _ = figure.axes
     assert flops.get_xlabel() == 'FLOPs' and flops.get_ylabel() == 'AP'
     assert [text.get_text() for text in flops.texts] == ['large', 'small']
