@@ -23,6 +23,7 @@ from ..visualization import to_display
 IMAGES = 4
 MIN_SCORE = 0.3
 SIDE = 480  # longer side of an image in the picture, in pixels
+MASK_ALPHA = 0.4
 TITLE = 50  # height of the titles
 DPI = 100
 NO_MASK = [[0.0] * 6]
@@ -36,6 +37,12 @@ class InsideImage(DetLocalVisualizer):
         super().set_image(image)
         # Else matplotlib makes room for what lies beyond the image, and shrinks or moves it.
         self.ax_save.autoscale(False)
+
+    def draw_binary_masks(
+        self, binary_masks: np.ndarray, colors: list, alphas: float
+    ) -> DetLocalVisualizer:
+        # What is under a mask must be seen, else nobody can judge it.
+        return super().draw_binary_masks(binary_masks, colors, alphas=MASK_ALPHA)
 
     def draw_texts(
         self, texts: str, positions: Tensor, font_sizes: int, **style: Any
