@@ -8,7 +8,9 @@ ASSISTANT_CHECKPOINT, which this tool sets.
 
 After an interruption the same command continues: finished stages are not trained again. In the end
 the work folder has a config and a folder for each stage, results.md, results.json, and
-comparison.png: the same validation images with ground truth, teacher, baseline and student.
+comparison.png: the same validation images with ground truth, teacher, baseline and student, each as
+it reads them. A picture that cannot be drawn is a warning. Of several validation sets (a
+ConcatDataset) the results have a line each.
 
 Recipes of detectors (MMDetection) and of classifiers (MMPretrain) are told by their default_scope.
 """

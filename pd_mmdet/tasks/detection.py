@@ -75,7 +75,9 @@ def evaluators(cfg: Config, place: int) -> list[dict]:
 
 def _coco_file(dataset: dict) -> str | None:
     """The annotation file of a set in COCO's format that is used as a whole; else None."""
-    if not issubclass(DATASETS.get(dataset['type']), CocoDataset) or 'indices' in dataset:
+    kind = dataset['type']
+    kind = kind if isinstance(kind, type) else DATASETS.get(kind)
+    if not issubclass(kind, CocoDataset) or 'indices' in dataset:
         return None
     return os.path.join(dataset.get('data_root') or '', dataset['ann_file'])
 
