@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ from pd_mmdet.recipes import report
 from pd_mmdet.suites.figures import ap_figure, similarity_figure, sizes_figure, sizes_of
 from pd_mmdet.suites.records import read_results
 from pd_mmdet.suites.suite import Suite, read_suite
-from pd_mmdet.suites.tables import Records, part_table
+from pd_mmdet.suites.tables import Records, by_set, part_table
+from pd_mmdet.visualization import save_picture
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results'
@@ -119,16 +120,18 @@ def draw() -> None:
     for suite in (suite for suite in suites if 'ours' in suite.parts[0].rows):
         for device, records in results_of(suite.name).items():
             place = ROOT / 'docs' / f'benchmark_{suite.name}_{device}.png'
-            ap_figure(suite, records).savefig(place)
-            if len(sizes_of(records)) > 1:
-                sizes = sizes_figure(suite, suite.parts[0], records)
-                sizes.savefig(place.with_name(f'{place.stem}_sizes.png'))
+            save_picture(partial(ap_figure, suite, records), place)
+            if any(len(sizes_of(of_one)) > 1 for of_one in by_set(records).values()):
+                sizes = partial(sizes_figure, suite, suite.parts[0], records)
+                save_picture(sizes, place.with_name(f'{place.stem}_sizes.png'))
     for file in RESULTS.glob('similarity_*.json'):
         rows = json.loads(file.read_text())['rows']
-        similarity_figure(rows).savefig(ROOT / 'docs' / f'benchmark_{file.stem}.png')
+        picture = ROOT / 'docs' / f'benchmark_{file.stem}.png'
+        save_picture(partial(similarity_figure, rows), picture)
     for file in RESULTS.glob('costs_*.json'):
         rows = json.loads(file.read_text())['rows']
-        cost_report.figure(rows).savefig(ROOT / 'docs' / f'benchmark_{file.stem}.png')
+        picture = ROOT / 'docs' / f'benchmark_{file.stem}.png'
+        save_picture(partial(cost_report.figure, rows), picture)
 
 
 def main() -> None:

@@ -31,14 +31,14 @@ def to_display(image: Tensor, bgr: bool = True) -> np.ndarray:
         (H, W, 3), red first, of 8 bit.
     """
     shown = image[:1].expand(3, -1, -1) if len(image) <= GREY else image[:3]
-    if len(image) > GREY and bgr:
-        shown = shown.flip(0)
     if shown.dtype != torch.uint8:
         shown = shown.double()
         least, greatest = shown.aminmax()
         # An image of one value is black: nothing can be told apart in it.
         scale = 255 / (greatest - least) if greatest > least else 0
         shown = ((shown - least) * scale).round().byte()
+    if len(image) > GREY and bgr:
+        shown = shown.flip(0)
     return shown.permute(1, 2, 0).cpu().contiguous().numpy()
 
 

@@ -22,6 +22,7 @@ from pd_mmdet.checkpoint import plain_data_only
 from pd_mmdet.config import load_config
 from pd_mmdet.costs import report
 from pd_mmdet.costs.report import Entry, Options
+from pd_mmdet.visualization import save_picture
 
 
 def parse_args() -> argparse.Namespace:
@@ -89,7 +90,10 @@ def main() -> None:
     options = Options(args.batch_sizes, args.rounds, args.jpeg, args.images, args.device)
     args.out.mkdir(parents=True)
     rows = report.rows_of(entries, options, args.out)
-    print(f'\n{report.write(rows, entries, options, args.out)}\n\nWritten to {args.out}')
+    print(f'\n{report.write(rows, entries, options, args.out)}\n', flush=True)
+    drawn = save_picture(lambda: report.figure(rows), args.out / 'costs.png')
+    files = ['costs.md', 'costs.csv', 'costs.json', *['costs.png'] * drawn]
+    print(f'Written to {args.out}: {", ".join(files)}')
 
 
 if __name__ == '__main__':

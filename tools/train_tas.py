@@ -8,7 +8,9 @@ ASSISTANT_CHECKPOINT, which this tool sets.
 
 After an interruption the same command continues: finished stages are not trained again. In the end
 the work folder has a config and a folder for each stage, results.md, results.json, and
-comparison.png: the same validation images with ground truth, teacher, baseline and student.
+comparison.png: the same validation images with ground truth, teacher, baseline and student, each as
+it reads them. A picture that cannot be drawn is a warning. Of several validation sets (a
+ConcatDataset) the results have a line each.
 
 Recipes of detectors (MMDetection) and of classifiers (MMPretrain) are told by their default_scope.
 """
@@ -32,6 +34,7 @@ from pd_mmdet.recipes.commands import (
 from pd_mmdet.recipes.preflight import check_data
 from pd_mmdet.recipes.stages import Stage, plan
 from pd_mmdet.tasks import task_of
+from pd_mmdet.visualization import save_picture
 
 
 def parse_args() -> argparse.Namespace:
@@ -100,12 +103,14 @@ def main() -> None:
         rows = [evaluate.stage_row(stage, args.work_dir) for stage in stages]
         student = next(stage for stage in stages if stage.name == 'student')
         results = report.results(args.recipe, student.cfg, rows)
-        table = report.write(results, task.NOTES, args.work_dir)
-        picture.compare(stages, args.work_dir / 'comparison.png')
+        print(f'\n{report.write(results, task.NOTES, args.work_dir)}\n', flush=True)
+        file = args.work_dir / 'comparison.png'
+        drawn = save_picture(lambda: picture.compare(stages), file)
     except KeyboardInterrupt:
         print(f'\nInterrupted. {how_to_resume()}', file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
-    print(f'\n{table}\n\nWritten to {args.work_dir}: results.md, results.json, comparison.png')
+    files = ['results.md', 'results.json', *[file.name] * drawn]
+    print(f'Written to {args.work_dir}: {", ".join(files)}')
 
 
 if __name__ == '__main__':

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+from ..recipes.report import known
+
 COLUMNS = 3
 LARGE, SMALL, EDGE = '#78909c', '#e07a5f', '#253237'
 
@@ -25,27 +27,29 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def cost_figure(
-    rows: Sequence[dict[str, Any]], costs: dict[str, str], score: str, title: str
+    rows: Sequence[dict[str, Any]], costs: dict[str, str], scores: dict[str, str]
 ) -> Figure:
-    """A panel for each cost.
+    """A panel for each cost, and all of them again for each score.
 
     Args:
         rows: Networks with their ``name``, ``view`` and numbers; those without a score are left
             out.
         costs: Key of a row → the axis' label.
-        score: Key of the score, 0 to 1.
-        title: The label of the score's axis.
+        scores: Key of a score, 0 to 1 → the label of its axis.
     """
-    shown = [row for row in rows if row.get(score) is not None]
     lines = ceil(len(costs) / COLUMNS)
-    figure = Figure((4 * COLUMNS, 3.1 * lines), dpi=100, layout='constrained')
-    panels = figure.subplots(lines, COLUMNS, squeeze=False)
-    for panel, (key, label) in zip(panels.flat, costs.items()):
-        _panel(panel, [row for row in shown if row.get(key) is not None], key, score)
-        panel.set_xlabel(label, fontsize=9)
-        panel.set_ylabel(title, fontsize=9)
-    for panel in panels.flat[len(costs) :]:
+    size = (4 * COLUMNS, 3.1 * lines * len(scores))
+    figure = Figure(size, dpi=100, layout='constrained')
+    panels = figure.subplots(lines * len(scores), COLUMNS, squeeze=False)
+    for panel in panels.flat:
         panel.set_axis_off()
+    for place, (score, title) in enumerate(scores.items()):
+        shown = [row for row in rows if known(row.get(score))]
+        for panel, (key, label) in zip(panels[place * lines :].flat, costs.items()):
+            panel.set_axis_on()
+            _panel(panel, [row for row in shown if row.get(key) is not None], key, score)
+            panel.set_xlabel(label, fontsize=9)
+            panel.set_ylabel(title, fontsize=9)
     return figure
 
 

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from matplotlib.figure import Figure
 from mmengine.config import Config
 from terminaltables import AsciiTable, GithubFlavoredMarkdownTable
 
 from ..checkpoint import load_data
 from ..distillers.teacher import student_part
 from ..recipes.evaluate import build_dataset, build_model, costs, measure, view
-from ..recipes.report import environment, percent, right_aligned, three_digits
+from ..recipes.report import environment, percent, right_aligned, set_names, three_digits
 from ..tasks import task_of
 from .link import bytes_per_image
 from .memory import peak_memory
@@ -90,14 +91,14 @@ def rows_of(entries: Sequence[Entry], options: Options, work_dir: Path) -> list[
     return rows
 
 
-def _scores(entry: Entry, work_dir: Path) -> dict[str, float]:
+def _scores(entry: Entry, work_dir: Path) -> dict[str, float | None]:
     if entry.checkpoint is None:
         return {}
     return measure(entry.cfg, entry.checkpoint, work_dir / 'test' / entry.name)
 
 
 def write(rows: list[dict[str, Any]], entries: Sequence[Entry], options: Options, out: Path) -> str:
-    """Write costs.json, costs.csv, costs.md and costs.png.
+    """Write costs.json, costs.csv and costs.md.
 
     Returns:
         The table for the screen.
@@ -118,7 +119,6 @@ def write(rows: list[dict[str, Any]], entries: Sequence[Entry], options: Options
     said = notes(made, options.images)
     markdown = right_aligned(cells, GithubFlavoredMarkdownTable)
     (out / 'costs.md').write_text(f'{markdown}\n\n{said}\n', encoding='utf-8')
-    figure(rows).savefig(out / 'costs.png')
     return f'{right_aligned(cells, AsciiTable)}\n{said}'
 
 
@@ -132,18 +132,24 @@ def notes(made: dict[str, str], images: int) -> str:
     )
 
 
-def score_of(rows: Sequence[dict[str, Any]]) -> tuple[str, str]:
-    """The key of the score that pictures show, and its name."""
-    return ('bbox_mAP', 'AP') if any('bbox_mAP' in row for row in rows) else ('top1', 'top-1')
+def scores_of(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The keys of the scores that are shown, one for each validation set, and their titles."""
+    detection = any(key.endswith('bbox_mAP') for row in rows for key in row)
+    key, title = ('bbox_mAP', 'AP') if detection else ('top1', 'top-1')
+    return {
+        f'{name}/{key}' if name else key: f'{title}, {name}' if name else title
+        for name in set_names(rows)
+    }
 
 
 def table(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """The cells of a table, the header first."""
-    key, title = score_of(rows)
+    scores = scores_of(rows)
     throughput = [name for name in rows[0] if name.startswith('images_per_second_')]
     link = [name for name in rows[0] if name == 'png' or name.startswith('jpeg')]
     header = (
-        *('network', 'image', title, 'parameters', 'FLOPs', 'latency', 'memory'),
+        *('network', 'image', *scores.values()),
+        *('parameters', 'FLOPs', 'latency', 'memory'),
         *(f'images/s at {name.rpartition("_")[2]}' for name in throughput),
         *(name.upper().replace('JPEG', 'JPEG ') for name in link),
     )
@@ -153,7 +159,7 @@ def table(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
             (
                 row['name'],
                 '×'.join(map(str, row['image_side'])),
-                '–' if row.get(key) is None else percent([row[key]]),
+                *(percent([row.get(key)]) for key in scores),
                 three_digits(row['parameters']),
                 three_digits(row['flops']),
                 f'{row["latency_ms"]:.1f} ms',
@@ -166,8 +172,8 @@ def table(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     ]
 
 
-def figure(rows: list[dict[str, Any]]) -> Any:
-    """The score against each cost."""
+def figure(rows: list[dict[str, Any]]) -> Figure:
+    """The score against each cost, for each validation set."""
     shown = dict(
         flops='FLOPs',
         parameters='parameters',
@@ -177,4 +183,4 @@ def figure(rows: list[dict[str, Any]]) -> Any:
     )
     jpeg = [name for name in rows[0] if name.startswith('jpeg')]
     shown |= {name: f'bytes on the link, JPEG {name[4:]}' for name in jpeg[:1]}
-    return cost_figure(rows, shown, *score_of(rows))
+    return cost_figure(rows, shown, scores_of(rows))

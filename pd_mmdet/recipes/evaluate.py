@@ -24,6 +24,7 @@ from ..distillers.teacher import plain_model_cfg
 from ..mixin import with_preprocessor
 from ..tasks import task_of
 from .schedule import training_length
+from .sets import pipeline_of, type_name, validation_sets
 from .stages import Stage
 
 
@@ -31,10 +32,9 @@ def stage_row(stage: Stage, work_dir: Path) -> dict[str, Any]:
     """A finished stage's row of the results; evaluated once a checkpoint.
 
     Returns:
-        ``name``, ``view``, what the task measures (0 to 1; -1 where that says nothing),
-        ``parameters``, ``flops``, ``image_side`` (width, height), ``iterations``, ``epochs`` (None
-        where the config counts iterations), ``seed``, ``seconds`` and ``checkpoint`` (relative to
-        ``work_dir``).
+        ``name``, ``view``, what :func:`measure` finds, ``parameters``, ``flops``, ``image_side``
+        (width, height), ``iterations``, ``epochs`` (None where the config counts iterations),
+        ``seed``, ``seconds`` and ``checkpoint`` (relative to ``work_dir``).
     """
     record = stage.folder / 'metrics.json'
     checkpoint = os.path.relpath(stage.checkpoint, work_dir)
@@ -62,44 +62,57 @@ def view(cfg: Config) -> str:
     """The view that a stage reads when it is tested: ``'hr'`` or ``'lr'``."""
     views = [
         list(transform.get('views', ['hr', 'lr']))
-        for transform in val_dataset(cfg).pipeline
-        if transform['type'] == 'LowResolution'
+        for transform in pipeline_of(val_dataset(cfg))
+        if type_name(transform) == 'LowResolution'
     ]
     return 'lr' if ['lr'] in views else 'hr'
 
 
 def val_dataset(cfg: Config) -> dict:
-    """The config of the validation set, without what wraps it."""
-    dataset = cfg.val_dataloader.dataset
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    return dataset
+    """The config of the first validation set, without what repeats images."""
+    return next(iter(validation_sets(cfg).values()))
 
 
-def measure(cfg: Config, checkpoint: Path, work_dir: Path) -> dict[str, float]:
-    """How good a stage is on the validation set, by the keys of a row.
+def measure(cfg: Config, checkpoint: Path, work_dir: Path) -> dict[str, float | None]:
+    """How good a stage is on the validation sets, by the keys of a row.
+
+    Of several sets, each of which is judged alone, the keys begin with the set's name, such as
+    ``night/bbox_mAP``.
 
     Args:
         cfg: The stage's config.
         checkpoint: Its weights.
         work_dir: Where the logs of the test go.
+
+    Returns:
+        0 to 1; -1 where a measure has no meaning, as AP of a size that no object has; None where
+        it was not measured.
     """
+    return {
+        f'{name}/{key}'.lstrip('/'): value
+        for place, name in enumerate(validation_sets(cfg))
+        for key, value in _measure(cfg, place, checkpoint, work_dir / name).items()
+    }
+
+
+def _measure(cfg: Config, place: int, checkpoint: Path, work_dir: Path) -> dict[str, float | None]:
     cfg = Config(copy.deepcopy(cfg.to_dict()), format_python_code=False)  # formatting takes seconds
     cfg.merge_from_dict(dict(load_from=str(checkpoint), resume=False, work_dir=str(work_dir)))
     task = task_of(cfg)
-    cfg.test_evaluator = task.evaluators(cfg, val_dataset(cfg))
+    cfg.test_evaluator = task.evaluators(cfg, place)
     cfg.test_dataloader = cfg.val_dataloader
+    cfg.test_dataloader.dataset = list(validation_sets(cfg).values())[place]
     cfg.test_dataloader.persistent_workers = False  # they would outlive the test
     cfg.test_cfg = dict(type='TestLoop')
-    cfg.experiment_name = f'{work_dir.parent.name}_test'
+    cfg.experiment_name = '_'.join(work_dir.parts[-3:])
     return task.metrics(Runner.from_cfg(cfg).test())
 
 
 def build_dataset(cfg: Config) -> BaseDataset:
-    """The validation set."""
+    """The validation set, the first where there are several."""
     task = task_of(cfg)
     init_default_scope(task.SCOPE)
-    return task.DATASETS.build(copy.deepcopy(cfg.val_dataloader.dataset))
+    return task.DATASETS.build(copy.deepcopy(val_dataset(cfg)))
 
 
 def build_model(cfg: Config) -> nn.Module:

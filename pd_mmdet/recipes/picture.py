@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
+from matplotlib.figure import Figure
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.device import get_device
 from mmengine.structures import BaseDataElement
+from torch import Tensor
 
 from ..checkpoint import load_data
 from ..distillers.teacher import student_part
@@ -19,12 +20,11 @@ from .stages import Stage
 SHOWN = ('teacher', 'baseline', 'student')
 
 
-def compare(stages: Sequence[Stage], path: Path) -> None:
-    """Draw some validation images, with the truth and the answers of the stages.
+def compare(stages: Sequence[Stage]) -> Figure:
+    """Draw some images of the first validation set, with the truth and the answers of the stages.
 
     Args:
         stages: Finished stages; those of ``SHOWN`` are drawn, in that order.
-        path: The picture's file.
     """
     shown = sorted(
         (stage for stage in stages if stage.name in SHOWN),
@@ -34,16 +34,20 @@ def compare(stages: Sequence[Stage], path: Path) -> None:
     datasets = [build_dataset(stage.cfg) for stage in shown]
     indices = task.shown(datasets[0])
     answers = {
-        stage.name: (dataset, predict(stage, dataset, indices))
+        stage.name: (dataset, *predict(stage, dataset, indices))
         for stage, dataset in zip(shown, datasets)
     }
-    task.picture(indices, answers).savefig(path)
+    return task.picture(indices, answers)
 
 
 @torch.no_grad()
-def predict(stage: Stage, dataset: BaseDataset, indices: Sequence[int]) -> list[BaseDataElement]:
-    """The data samples with what a stage's network says of some images of its dataset."""
+def predict(
+    stage: Stage, dataset: BaseDataset, indices: Sequence[int]
+) -> tuple[list[Tensor], list[BaseDataElement]]:
+    """Some images (C, H, W) as a stage's network reads them, and its answers in data samples."""
     model = build_model(stage.cfg)
     model.load_state_dict(student_part(load_data(stage.checkpoint)))
     model.to(get_device())
-    return [model.test_step(pseudo_collate([dataset[index]]))[0].cpu() for index in indices]
+    items = [dataset[index] for index in indices]
+    samples = [model.test_step(pseudo_collate([item]))[0].cpu() for item in items]
+    return [item['inputs'] for item in items], samples

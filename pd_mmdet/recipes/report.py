@@ -32,6 +32,9 @@ METRICS = {
 }
 """Columns and the keys of rows that they show; a table has those that its rows have."""
 
+SETS = 'Set: a validation set, by its name or its number in the config.'
+"""What the column of a table of several sets is."""
+
 UNITS = ('', 'k', 'M', 'G', 'T')
 
 
@@ -76,6 +79,8 @@ def write(content: dict[str, Any], notes: str, work_dir: Path) -> str:
     """
     (work_dir / 'results.json').write_text(json.dumps(content, indent=2) + '\n')
     cells = table([[row] for row in content['rows']])
+    if len(set_names(content['rows'])) > 1:
+        notes = f'{notes}\n{SETS}'
     environment = ', '.join(f'{key} {value}' for key, value in content['environment'].items())
     title = f'{content["recipe"]}, ratio {content["ratio"]}'
     paragraphs = [f'# {title}', right_aligned(cells, GithubFlavoredMarkdownTable), notes]
@@ -86,16 +91,46 @@ def write(content: dict[str, Any], notes: str, work_dir: Path) -> str:
 
 
 def table(stages: list[list[dict[str, Any]]]) -> list[tuple[str, ...]]:
-    """The cells of a table, the header first.
+    """The cells of a table, the header first; where there are several validation sets all stages
+    on one of them, then all on the next.
 
     Args:
         stages: For each stage its rows in runs that differ in their seeds only.
     """
     first = [rows[0] for rows in stages]
-    metrics = {title: key for title, key in METRICS.items() if key in first[0]}
+    sets = set_names(first)
+    metrics = {
+        title: key
+        for title, key in METRICS.items()
+        if any(key in of_set(row, name) for row in first for name in sets)
+    }
     unit = 'epochs' if all(row.get('epochs') for row in first) else 'iterations'
-    header = ('stage', 'image', *metrics, 'parameters', 'FLOPs', unit)
-    return [header, *(_cells(rows, metrics.values(), unit) for rows in stages)]
+    which = ['set'] if len(sets) > 1 else []
+    header = ('stage', *which, 'image', *metrics, 'parameters', 'FLOPs', unit)
+    lines = []
+    for name in sets:
+        for rows in stages:
+            stage, *cells = _cells([of_set(row, name) for row in rows], metrics.values(), unit)
+            lines.append((stage, *([name] if which else []), *cells))
+    return [header, *lines]
+
+
+def set_names(rows: Iterable[dict[str, Any]]) -> list[str]:
+    """The validation sets that rows have numbers of, by name; ``''`` is that of a config with one.
+
+    Args:
+        rows: See :func:`stage_row`.
+    """
+    keys = (key.rpartition('/') for row in rows for key in row)
+    return list(dict.fromkeys(name for name, _, key in keys if key in METRICS.values())) or ['']
+
+
+def of_set(row: dict[str, Any], name: str) -> dict[str, Any]:
+    """A row with the numbers of one of its validation sets, under the keys of ``METRICS``."""
+    if not name:
+        return row
+    keys = [key for key in METRICS.values() if f'{name}/{key}' in row]
+    return row | {key: row[f'{name}/{key}'] for key in keys}
 
 
 def _cells(rows: list[dict[str, Any]], metrics: Iterable[str], unit: str) -> tuple[str, ...]:
@@ -103,16 +138,22 @@ def _cells(rows: list[dict[str, Any]], metrics: Iterable[str], unit: str) -> tup
     return (
         row['name'],
         '×'.join(map(str, row['image_side'])),
-        *(percent([one[key] for one in rows]) for key in metrics),
+        *(percent([one.get(key) for one in rows]) for key in metrics),
         three_digits(row['parameters']),
         three_digits(row['flops']),
         '–' if row[unit] is None else str(row[unit]),
     )
 
 
-def percent(values: list[float]) -> str:
-    """Values from 0 to 1 times 100, with their standard deviation where there are several."""
-    if min(values) < 0:
+def known(value: float | None) -> bool:
+    """Whether a number of a row says something: None was not measured, -1 has no meaning."""
+    return value is not None and value >= 0
+
+
+def percent(values: list[float | None]) -> str:
+    """Values from 0 to 1 times 100, with their standard deviation where there are several; "–"
+    unless all are known."""
+    if not all(map(known, values)):
         return '–'
     text = f'{100 * mean(values):.1f}'
     return f'{text} ± {100 * stdev(values):.1f}' if len(values) > 1 else text

@@ -8,8 +8,9 @@ from statistics import mean, stdev
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..recipes.report import known
 from .suite import Part, Suite
-from .tables import AP, CEILING, Records, gap, of_row
+from .tables import CEILING, Records, by_set, gap, known_ap, of_row
 
 SIZES = dict(small='bbox_mAP_s', medium='bbox_mAP_m', large='bbox_mAP_l')
 SMALL, EDGE, OURS, LARGE = '#5c7a89', '#253237', '#e07a5f', '#a9b8bf'
@@ -17,19 +18,29 @@ DPI = 110
 
 
 def ap_figure(suite: Suite, records: Records) -> Figure:
-    """AP of every row that was run, a panel each part, with lines at H and B."""
-    parts = [part for part in suite.parts if _run_rows(part, records)]
-    heights = [len(_run_rows(part, records)) + 1 for part in parts]
+    """AP of every row that was run, with lines at H and B: a panel each part and validation set."""
+    shown = [
+        (part, name, of_one)
+        for part in suite.parts
+        for name, of_one in by_set(records).items()
+        if _rows_with_ap(part, of_one)
+    ]
+    heights = [len(_rows_with_ap(part, of_one)) + 1 for part, _, of_one in shown]
     figure = Figure((8, 0.36 * sum(heights) + 0.6), dpi=DPI, layout='constrained')
-    panels = figure.subplots(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for panel, part in zip(panels, parts):
-        _ap_panel(panel, suite, part, records)
+    panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for panel, (part, name, of_one) in zip(panels, shown):
+        _ap_panel(panel, suite, part, of_one)
+        panel.set_title(_title(part, name), fontsize=10, loc='left')
     return figure
 
 
+def _title(part: Part, name: str) -> str:
+    return f'{part.title}, {name}' if name else part.title
+
+
 def _ap_panel(panel: Axes, suite: Suite, part: Part, records: Records) -> None:
-    names = _run_rows(part, records)
-    values = {name: [100 * one[AP] for one in of_row(records, part, name)] for name in names}
+    names = _rows_with_ap(part, records)
+    values = {name: [100 * ap for ap in known_ap(of_row(records, part, name))] for name in names}
     large = {name for name in names if of_row(records, part, name)[0]['view'] == 'hr'}
     for place, name in enumerate(names):
         colour = OURS if name == 'ours' else LARGE if name in large else SMALL
@@ -49,28 +60,35 @@ def _ap_panel(panel: Axes, suite: Suite, part: Part, records: Records) -> None:
             panel.axvline(100 * mean(side), color=EDGE, linewidth=0.8, linestyle=':')
     panel.set_ylim(len(names) - 0.5, -0.5)
     panel.grid(axis='x', alpha=0.3)
-    panel.set_title(part.title, fontsize=10, loc='left')
     panel.set_xlabel('AP, mean and standard deviation over seeds; squares: large image', fontsize=8)
     panel.tick_params(labelsize=8)
 
 
 def sizes_of(records: Records) -> list[str]:
-    """Which sizes of :data:`SIZES` objects have; COCO's AP of a size that none has is -1."""
-    return [size for size, key in SIZES.items() if all(one[key] >= 0 for one in records)]
+    """Which sizes of :data:`SIZES` have a known AP in all records of one validation set."""
+    return [size for size, key in SIZES.items() if all(known(one.get(key)) for one in records)]
 
 
 def sizes_figure(suite: Suite, part: Part, records: Records) -> Figure:
-    """AP by the objects' size: undistilled, ours and H."""
+    """AP by the objects' size: undistilled, ours and H; a panel each validation set."""
+    shown = {name: of_one for name, of_one in by_set(records).items() if sizes_of(of_one)}
+    figure = Figure((6.4, 3 * len(shown)), dpi=DPI, layout='constrained')
+    panels = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
+    for panel, (name, of_one) in zip(panels, shown.items()):
+        _sizes_panel(panel, suite, part, of_one)
+        panel.set_title(_title(part, name), fontsize=10, loc='left')
+    return figure
+
+
+def _sizes_panel(panel: Axes, suite: Suite, part: Part, records: Records) -> None:
     sizes = sizes_of(records)
     between = gap(records, part)
     names = [between.floor_row if between else 'baseline', 'ours', CEILING]
-    figure = Figure((6.4, 3), dpi=DPI, layout='constrained')
-    axes = figure.subplots()
     for place, (name, colour) in enumerate(zip(names, (SMALL, OURS, LARGE))):
         rows = of_row(records, part, name)
         if rows:
             values = [[100 * one[SIZES[size]] for one in rows] for size in sizes]
-            axes.bar(
+            panel.bar(
                 [group + 0.27 * (place - 1) for group in range(len(sizes))],
                 [mean(one) for one in values],
                 width=0.25,
@@ -80,12 +98,10 @@ def sizes_figure(suite: Suite, part: Part, records: Records) -> Figure:
                 capsize=2,
                 label=_plain(suite.rows[name].text),
             )
-    axes.set_xticks(range(len(sizes)), [f'{size} objects' for size in sizes])
-    axes.set_ylabel('AP')
-    axes.set_title(part.title, fontsize=10, loc='left')
-    axes.set_ylim(top=1.4 * axes.get_ylim()[1])
-    axes.legend(fontsize=8, loc='upper left')
-    return figure
+    panel.set_xticks(range(len(sizes)), [f'{size} objects' for size in sizes])
+    panel.set_ylabel('AP')
+    panel.set_ylim(top=1.4 * panel.get_ylim()[1])
+    panel.legend(fontsize=8, loc='upper left')
 
 
 def similarity_figure(rows: dict[str, Sequence[float]]) -> Figure:
@@ -103,8 +119,8 @@ def similarity_figure(rows: dict[str, Sequence[float]]) -> Figure:
     return figure
 
 
-def _run_rows(part: Part, records: Records) -> list[str]:
-    return [name for name in part.rows if of_row(records, part, name)]
+def _rows_with_ap(part: Part, records: Records) -> list[str]:
+    return [name for name in part.rows if known_ap(of_row(records, part, name))]
 
 
 def _spread(values: Sequence[float]) -> float:

@@ -7,13 +7,14 @@ from math import hypot
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-from ..recipes.report import METRICS, markdown, percent
+from ..recipes.report import METRICS, known, markdown, of_set, percent, set_names
 from .suite import Part, Suite
 
 CEILING = 'ceiling'
 FLOOR = ('baseline', 'baseline_long')
 NOT_RUN = 'not run'
 AP = 'bbox_mAP'
+AP_UNKNOWN = 'The AP of H or B is not known: no recovered gap.'
 Records = list[dict[str, Any]]
 
 
@@ -58,9 +59,15 @@ def of_row(records: Records, part: Part, name: str) -> Records:
     return sorted(found, key=lambda one: one['seed'])
 
 
+def known_ap(rows: Records) -> list[float]:
+    """AP of every run, or nothing where one has none."""
+    values = [one.get(AP) for one in rows]
+    return values if all(map(known, values)) else []
+
+
 def gap(records: Records, part: Part) -> Gap | None:
-    """The gap of a part's recipe; None where a side of it was not run."""
-    values = {name: [one[AP] for one in of_row(records, part, name)] for name in (CEILING, *FLOOR)}
+    """The gap of a part's recipe; None where a side of it was not run, or its AP is not known."""
+    values = {name: known_ap(of_row(records, part, name)) for name in (CEILING, *FLOOR)}
     floors = {name: values[name] for name in FLOOR if values[name]}
     if not values[CEILING] or not floors:
         return None
@@ -68,14 +75,26 @@ def gap(records: Records, part: Part) -> Gap | None:
     return Gap(values[CEILING], floors[best], best)
 
 
+def by_set(records: Records) -> dict[str, Records]:
+    """The records with the numbers of each validation set, whose name is ``''`` if it is alone."""
+    return {name: [of_set(one, name) for one in records] for name in set_names(records)}
+
+
 def part_table(suite: Suite, part: Part, records: Records) -> str:
     """A part's rows in Markdown: metrics over seeds, coverage and recovered gap; what is not run.
+
+    A table for each validation set.
 
     Args:
         suite: Says what the rows are.
         part: One of its parts.
         records: Of this suite, on one device.
     """
+    tables = {name: _table(suite, part, of_one) for name, of_one in by_set(records).items()}
+    return '\n'.join(f'Set {name}:\n\n{one}' if name else one for name, one in tables.items())
+
+
+def _table(suite: Suite, part: Part, records: Records) -> str:
     metrics = {title: key for title, key in METRICS.items() if key.startswith('bbox_')}
     unit = 'epochs' if any(one.get('epochs') for one in records) else 'iterations'
     header = ('row', 'image', *metrics, 'coverage', 'recovered gap', unit, 'seeds')
@@ -84,7 +103,9 @@ def part_table(suite: Suite, part: Part, records: Records) -> str:
         (suite.rows[name].text, *_cells(of_row(records, part, name), metrics, between, unit))
         for name in part.rows
     ]
-    return f'{markdown([header, *rows])}\n\n{_about(between, suite)}\n'
+    was_run = all(any(of_row(records, part, name) for name in side) for side in ((CEILING,), FLOOR))
+    about = AP_UNKNOWN if was_run and between is None else _about(between, suite)
+    return f'{markdown([header, *rows])}\n\n{about}\n'
 
 
 def _cells(rows: Records, metrics: dict[str, str], between: Gap | None, unit: str) -> Sequence[str]:
@@ -94,7 +115,7 @@ def _cells(rows: Records, metrics: dict[str, str], between: Gap | None, unit: st
     coverage = first['coverage']
     return (
         '×'.join(map(str, first['image_side'])),
-        *(percent([one[key] for one in rows]) for key in metrics.values()),
+        *(percent([one.get(key) for one in rows]) for key in metrics.values()),
         '–' if coverage is None else f'{100 * coverage:.0f} %',
         _recovered(rows, between),
         str(first[unit]),
@@ -104,9 +125,10 @@ def _cells(rows: Records, metrics: dict[str, str], between: Gap | None, unit: st
 
 def _recovered(rows: Records, between: Gap | None) -> str:
     learns = rows[0]['view'] == 'lr' and rows[0]['row'] not in FLOOR
-    if not learns or between is None or not between.clear:
+    values = known_ap(rows)
+    if not learns or between is None or not between.clear or not values:
         return '–'
-    return f'{100 * between.recovered([one[AP] for one in rows]):.0f} %'
+    return f'{100 * between.recovered(values):.0f} %'
 
 
 def _about(between: Gap | None, suite: Suite) -> str:

@@ -35,12 +35,12 @@ def complete_loaders(cfg: Config) -> None:
         loader.setdefault('persistent_workers', loader.get('num_workers', 0) > 0)
 
 
-def evaluators(cfg: Config, dataset: dict) -> list[dict]:
-    """MMPretrain's metrics of single labels on the validation set.
+def evaluators(cfg: Config, place: int) -> list[dict]:
+    """MMPretrain's metrics of single labels.
 
     Args:
         cfg: The stage's config, whose head says how many classes there are.
-        dataset: Not used.
+        place: Which of the validation sets. Not used.
     """
     several = plain_model_cfg(cfg.model).head.num_classes > 5
     return [

@@ -10,6 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from mmengine.dataset import BaseDataset
 from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from ..visualization import to_display
 
 IMAGES = 12
 COLUMNS = 3
@@ -28,24 +31,26 @@ def shown(dataset: BaseDataset) -> list[int]:
 
 
 def picture(
-    indices: Sequence[int], answers: dict[str, tuple[BaseDataset, list[DataSample]]]
+    indices: Sequence[int],
+    answers: dict[str, tuple[BaseDataset, list[Tensor], list[DataSample]]],
 ) -> Figure:
     """Each image as the first and as the last classifier reads it, its class above, below it the
     answer of each classifier and its score: green where it is right, red where it is wrong.
 
     Args:
         indices: Which images of the datasets.
-        answers: A classifier's name → the dataset as it reads it, and its answers to the images.
+        answers: A classifier's name → the dataset as it reads it, the images (C, H, W) from there,
+            and its answers to them.
     """
-    sides = {name: dataset for name, (dataset, _) in answers.items()}
-    left, *_, right = sides
+    datasets = {name: dataset for name, (dataset, _, _) in answers.items()}
+    left, *_, right = datasets
     lines = len(answers) + 2
     figure = blank(-(-len(indices) // COLUMNS), lines)
     for place, index in enumerate(indices):
-        images = [image(sides[name], index) for name in (left, right)]
+        images = [image(answers[name][1][place], datasets[name], index) for name in (left, right)]
         axes = [add_image(figure, pixels, place, half, lines) for half, pixels in enumerate(images)]
-        samples = {name: said[place] for name, (_, said) in answers.items()}
-        write(axes[0], samples, sides[left].metainfo.get('classes'))
+        samples = {name: said[place] for name, (_, _, said) in answers.items()}
+        write(axes[0], samples, datasets[left].metainfo.get('classes'))
     sizes = ['×'.join(map(str, pixels.shape[1::-1])) for pixels in images]
     title = f'{sizes[0]}: what the {left} reads; {sizes[1]}: what the {right} reads'
     figure.suptitle(title, y=1 - LINE / figure.get_figheight(), va='center')
@@ -72,11 +77,10 @@ def add_image(figure: Figure, pixels: np.ndarray, place: int, half: int, lines: 
     return axes
 
 
-def image(dataset: BaseDataset, index: int) -> np.ndarray:
-    """An image (H, W, 3), RGB, as a classifier reads it."""
-    pixels = dataset[index]['inputs'].permute(1, 2, 0).numpy()
+def image(pixels: Tensor, dataset: BaseDataset, index: int) -> np.ndarray:
+    """An image of a dataset, (C, H, W), as a screen shows it: (H, W, 3), RGB."""
     # Files are read as BGR; a dataset without files, like CIFAR, holds RGB.
-    return pixels[..., ::-1] if 'img_path' in dataset.get_data_info(index) else pixels
+    return to_display(pixels, bgr='img_path' in dataset.get_data_info(index))
 
 
 def write(axes: Axes, samples: dict[str, DataSample], classes: Sequence[str] | None) -> None:

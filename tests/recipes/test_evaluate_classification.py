@@ -74,6 +74,13 @@ def config(root: Path, classes: int = 7, **model) -> Config:
     )
 
 
+@pytest.fixture
+def weights(tmp_path) -> Path:
+    file = tmp_path / 'stage' / 'epoch_1.pth'
+    file.parent.mkdir()
+    return file
+
+
 @pytest.mark.parametrize(
     'classes, expected',
     [
@@ -81,12 +88,22 @@ def config(root: Path, classes: int = 7, **model) -> Config:
         (5, dict(top1=0.5, top5=-1.0, balanced=0.2)),
     ],
 )
-def test_accuracies(root, tmp_path, classes, expected):
+def test_accuracies(root, weights, classes, expected):
     cfg = config(root, classes)
-    file = tmp_path / 'stage' / 'epoch_1.pth'
-    file.parent.mkdir()
-    torch.save(dict(state_dict=MODELS.build(cfg.model.copy()).state_dict()), file)
-    assert measure(cfg, file, file.parent / 'test') == pytest.approx(expected)
+    torch.save(dict(state_dict=MODELS.build(cfg.model.copy()).state_dict()), weights)
+    assert measure(cfg, weights, weights.parent / 'test') == pytest.approx(expected)
+
+
+def test_each_of_two_sets(root, weights):
+    """The second set has images of the first class only."""
+    cfg = config(root)
+    torch.save(dict(state_dict=MODELS.build(cfg.model.copy()).state_dict()), weights)
+    every = cfg.val_dataloader.dataset
+    first = dict(every, indices=4)
+    cfg.val_dataloader.dataset = dict(type='ConcatDataset', datasets=[every, first])
+    found = measure(cfg, weights, weights.parent / 'test')
+    assert found['1/top1'] == pytest.approx(0.4) and found['2/top1'] == pytest.approx(1.0)
+    assert len(found) == 6
 
 
 def test_costs_of_a_transformer(root):

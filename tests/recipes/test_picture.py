@@ -1,4 +1,6 @@
 import json
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from unittest.mock import Mock
 
 import cv2
@@ -7,14 +9,18 @@ import torch
 
 from pd_mmdet.recipes import picture
 from pd_mmdet.recipes.evaluate import build_model
-from pd_mmdet.recipes.stages import plan
+from pd_mmdet.recipes.make import make_recipe
+from pd_mmdet.recipes.stages import Stage, plan
 from pd_mmdet.tasks import detection_picture
 
+spec = spec_from_file_location('pairs', Path(__file__).with_name('test_zoo_pairs.py'))
+pairs = module_from_spec(spec)
+spec.loader.exec_module(pairs)
 
-@pytest.fixture
-def stages(recipe, tmp_path):
-    """Stages whose detectors were never trained, and find nothing that is worth drawing."""
-    stages = plan(recipe, tmp_path, ['baseline'])
+
+def untrained(recipe: Path, work_dir: Path) -> list[Stage]:
+    """Stages whose detectors were never trained."""
+    stages = plan(recipe, work_dir, ['baseline'])
     for stage in stages:
         stage.folder.mkdir()
         detector = build_model(stage.cfg)
@@ -23,30 +29,65 @@ def stages(recipe, tmp_path):
     return stages
 
 
-def test_the_same_images_side_by_side(stages, glyphs, tmp_path, monkeypatch):
-    grid = Mock(wraps=detection_picture.grid)
-    monkeypatch.setattr(detection_picture, 'grid', grid)
-    file = tmp_path / 'comparison.png'
-    picture.compare(stages, file)
-    images, columns, _ = grid.call_args.args
-    height, width = cv2.imread(str(file)).shape[:2]
-    assert width == 4 * detection_picture.SIDE and height > len(images) * detection_picture.SIDE
+@pytest.fixture
+def drawn(monkeypatch) -> Mock:
+    """Notes what is drawn into each image."""
+    draw = Mock(wraps=detection_picture.draw)
+    monkeypatch.setattr(detection_picture, 'draw', draw)
+    return draw
 
-    assert [title.partition(',')[0] for title in columns] == [
+
+def test_the_same_images_side_by_side(recipe, glyphs, tmp_path, drawn):
+    """Detectors that were never trained find nothing that is worth drawing."""
+    file = tmp_path / 'comparison.png'
+    figure = picture.compare(untrained(recipe, tmp_path))
+    figure.savefig(file)
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert [title.partition(',')[0] for title in titles] == [
         *('ground truth', 'teacher', 'baseline', 'student')
     ]
-    teacher, student = (int(list(columns)[i].rpartition('×')[2]) for i in (1, 3))
+    teacher, student = (int(titles[place].rpartition('×')[2]) for place in (1, 3))
     assert teacher == 2 * student
 
-    truth, *found = columns.values()
-    assert all(len(boxes) == 0 for column in found for boxes in column)
     content = json.loads((glyphs / 'annotations' / 'val.json').read_text())
-    shown = {annotation['image_id'] for annotation in content['annotations']}
-    assert len(images) == len(truth) == len(shown)
-    for image_id, image, objects in zip(sorted(shown), images, truth):
+    shown = sorted({annotation['image_id'] for annotation in content['annotations']})
+    height, width = cv2.imread(str(file)).shape[:2]
+    side = detection_picture.SIDE
+    assert width == 4 * side and height > len(shown) * side
+
+    calls = [call.args for call in drawn.call_args_list]
+    assert len(calls) == 4 * len(shown)
+    truth, large, *small = (
+        calls[column * len(shown) : (column + 1) * len(shown)] for column in range(4)
+    )
+    for place, image_id in enumerate(shown):
         own = [one for one in content['annotations'] if one['image_id'] == image_id]
         xywh = torch.tensor([one['bbox'] for one in own])
+        objects = truth[place][1]
         torch.testing.assert_close(objects.bboxes[:, :2], xywh[:, :2])
         torch.testing.assert_close(objects.bboxes[:, 2:], xywh[:, :2] + xywh[:, 2:])
-        pixels = cv2.imread(str(glyphs / 'val' / f'{image_id:06d}.png'))
-        assert (image[..., ::-1] == pixels).all()
+        file = cv2.imread(str(glyphs / 'val' / f'{image_id:06d}.png'))[..., ::-1]
+        read = cv2.resize(file, (teacher, teacher))
+        halved = cv2.resize(read, (student, student), interpolation=cv2.INTER_AREA)
+        assert (truth[place][0] == file).all() and (large[place][0] == read).all()
+        assert all((column[place][0] == halved).all() for column in small)
+        assert all(len(column[place][1]) == 0 for column in (large, *small))
+
+
+def test_masks_of_detectors(glyphs, tmp_path, drawn, monkeypatch):
+    """What an untrained Mask R-CNN finds with next to no confidence is drawn, with its masks."""
+    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, False))
+    monkeypatch.setattr(detection_picture, 'MIN_SCORE', 0.0)
+    monkeypatch.setattr(detection_picture, 'IMAGES', 1)
+    data = pairs.with_masks(glyphs)
+    config, own, other, slim = pairs.PAIRS['mask_rcnn']
+    slim = slim | dict(test_cfg=dict(rcnn=dict(max_per_img=3)))
+    files = [tmp_path / 'own.py', tmp_path / 'other.py']
+    for size, file in zip((own, other), files):
+        pairs.tiny(config.format(size), slim, data).dump(file)
+    make_recipe(*map(str, files), 2, tmp_path / 'recipe')
+    picture.compare(untrained(tmp_path / 'recipe', tmp_path)).savefig(tmp_path / 'comparison.png')
+    assert len(drawn.call_args_list) == 4
+    for call in drawn.call_args_list:
+        _, found, shape, *_ = call.args
+        assert 0 < len(found) == len(found.masks) and found.masks.shape[1:] == (96, 96) == shape

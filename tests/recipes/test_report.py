@@ -51,7 +51,49 @@ def test_table_of_classifiers():
 def test_percent_is_mean_and_deviation():
     assert report.percent([0.50, 0.52, 0.54]) == '52.0 ± 2.0'
     assert report.percent([0.5]) == '50.0'
+    assert report.percent([0.0]) == '0.0'
     assert report.percent([-1.0, -1.0]) == '–'
+    assert report.percent([None]) == report.percent([0.5, None]) == '–'
+
+
+def test_what_was_not_measured_is_null_and_a_dash(tmp_path):
+    row = ROW | dict(bbox_mAP=None, bbox_mAP_s=0.0)
+    content = report.results(tmp_path, Config(dict(model=dict(ratio=2))), [row])
+    report.write(content, NOTES, tmp_path)
+    written = (tmp_path / 'results.json').read_text()
+    assert '"bbox_mAP": null' in written and '"bbox_mAP_s": 0.0' in written
+    line = (tmp_path / 'results.md').read_text().splitlines()[4]
+    assert line.replace('|', ' ').split()[:8] == [
+        *('student', '80×60', '–', '50.0', '25.0', '0.0', '40.0', '–')
+    ]
+
+
+def sets_of(row: dict, **sets: list[float | None]) -> dict:
+    """A row with AP and AP50 on several sets."""
+    plain = {key: value for key, value in row.items() if not key.startswith('bbox_')}
+    return plain | {
+        f'{name}/{key}': value
+        for name, values in sets.items()
+        for key, value in zip(AP_NAMES, values)
+    }
+
+
+def test_a_line_for_each_set(tmp_path):
+    """All stages on one set, then all on the next; a stage that was not measured on one, too."""
+    rows = [
+        sets_of(ROW, day=[0.5, 0.75], night=[0.25, None]) | dict(name='teacher'),
+        sets_of(ROW, day=[0.4, 0.625]),
+    ]
+    cells = report.table([[row] for row in rows])
+    assert [line[:5] for line in cells] == [
+        ('stage', 'set', 'image', 'AP', 'AP50'),
+        ('teacher', 'day', '80×60', '50.0', '75.0'),
+        ('student', 'day', '80×60', '40.0', '62.5'),
+        ('teacher', 'night', '80×60', '25.0', '–'),
+        ('student', 'night', '80×60', '–', '–'),
+    ]
+    content = report.results(tmp_path, Config(dict(model=dict(ratio=2))), rows)
+    assert report.SETS in report.write(content, NOTES, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,10 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+import torch
+
+from pd_mmdet.recipes.evaluate import build_model
+from pd_mmdet.recipes.stages import plan
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'train_tas.py'
 OPTIONS = [
@@ -102,6 +106,27 @@ def test_interrupted_and_resumed(recipe, tmp_path):
     assert again.returncode == 0, again.stderr
     assert again.stdout.count('finished before') == 3 and 'Iter(' not in again.stdout
     assert json.loads((tmp_path / 'results.json').read_text()) == results
+
+
+def test_results_stand_where_the_picture_cannot_be_drawn(recipe, tmp_path):
+    """A folder has the name of the picture's file."""
+    options = {'val_dataloader.num_workers': 0, 'val_dataloader.persistent_workers': False}
+    for stage in plan(recipe, tmp_path, cfg_options=options):
+        stage.make_folder()
+        state = build_model(stage.cfg).state_dict()
+        torch.save(dict(meta=dict(seed=3), state_dict=state), stage.checkpoint)
+        (stage.folder / 'last_checkpoint').write_text(str(stage.checkpoint))
+    picture = tmp_path / 'comparison.png'
+    picture.mkdir()
+    pairs = [f'{key}={value}' for key, value in options.items()]
+    result = run(recipe, '--work-dir', tmp_path, '--cfg-options', *pairs)
+    assert result.returncode == 0, result.stderr
+    assert f'warning: {picture} could not be drawn (IsADirectoryError: ' in result.stderr
+    assert result.stdout.endswith(f'\nWritten to {tmp_path}: results.md, results.json\n')
+    rows = json.loads((tmp_path / 'results.json').read_text())['rows']
+    assert [row['name'] for row in rows] == ['teacher', 'assistant', 'student']
+    table = result.stdout.rpartition('ratio 2')[2]
+    assert all(f'| {row["name"]}' in table for row in rows)
 
 
 def test_a_failing_stage_stops_with_its_code(monkeypatch, capsys):

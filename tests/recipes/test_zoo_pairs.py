@@ -77,6 +77,10 @@ PAIRS = {
 
 @pytest.fixture(scope='module')
 def data(glyphs: Path) -> Path:
+    return with_masks(glyphs)
+
+
+def with_masks(glyphs: Path) -> Path:
     """Glyphs with masks: the objects' boxes."""
     for file in (glyphs / 'annotations').glob('*.json'):
         content = json.loads(file.read_text())

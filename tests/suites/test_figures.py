@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pd_mmdet.suites.figures import ap_figure, similarity_figure, sizes_figure
+from pd_mmdet.suites.figures import ap_figure, similarity_figure, sizes_figure, sizes_of
 
 spec = spec_from_file_location('tables', Path(__file__).with_name('test_tables.py'))
 tables = module_from_spec(spec)
@@ -36,6 +36,23 @@ def test_sizes_that_no_object_has_are_left_out():
     (panel,) = sizes_figure(tables.SUITE, tables.PART, records).axes
     assert [label.get_text() for label in panel.get_xticklabels()] == ['small objects']
     assert len(panel.patches) == 3
+
+
+def test_what_was_not_measured_is_not_drawn():
+    records = tables.records(ceiling=[0.6], baseline=[None], ours=[0.5])
+    (panel,) = ap_figure(tables.SUITE, records).axes
+    assert [label.get_text() for label in panel.get_yticklabels()] == ['the ceiling', 'the ours']
+    records = [dict(one, bbox_mAP_s=0.3, bbox_mAP_m=None, bbox_mAP_l=0.5) for one in records]
+    assert sizes_of(records) == ['small', 'large']
+
+
+def test_a_panel_for_each_set():
+    records = tables.two_sets(ceiling=[(0.6, 0.5)], ours=[(0.5, 0.4)])
+    panels = ap_figure(tables.SUITE, records).axes
+    titles = [panel.get_title(loc='left') for panel in panels]
+    assert titles == ['RetinaNet, day', 'RetinaNet, night']
+    points = [[one.lines[0].get_xdata()[0] for one in panel.containers] for panel in panels]
+    assert points == [pytest.approx([60, 50]), pytest.approx([50, 40])]
 
 
 def test_a_line_for_each_network_over_the_levels():

@@ -91,3 +91,39 @@ def test_a_gap_that_is_not_clear_is_not_divided_by(ceiling, said):
 def test_rows_of_other_recipes_are_not_mixed_in():
     runs = [dict(one, recipe='other') for one in records(ours=[0.5])]
     assert cells(part_table(SUITE, PART, runs), 'ours')[1] == 'not run'
+
+
+def test_what_was_not_measured_is_no_zero():
+    """Nor is a gap reckoned from it."""
+    runs = records(ceiling=[0.60, 0.60], baseline=[0.40, 0.40], ours=[0.54, None])
+    table = part_table(SUITE, PART, runs)
+    assert cells(table, 'ours')[2:4] == ['–', '90.0 ± 0.0'] and cells(table, 'ours')[-3] == '–'
+    unknown = records(ceiling=[None, None], baseline=[0.40, 0.40], ours=[0.54, 0.54])
+    assert gap(unknown, PART) is None
+    assert 'The AP of H or B is not known' in part_table(SUITE, PART, unknown)
+    old = [{key: value for key, value in one.items() if key != 'bbox_mAP_75'} for one in runs]
+    assert cells(part_table(SUITE, PART, old), 'ours')[4] == '–'
+
+
+def two_sets(**rows: list[tuple[float, float]]) -> list[dict]:
+    """Records of rows with these AP on the sets day and night, one a seed."""
+    plain = records(**{row: [day for day, _ in values] for row, values in rows.items()})
+    nights = [night for values in rows.values() for _, night in values]
+    made = []
+    for one, night in zip(plain, nights):
+        known = {key: value for key, value in one.items() if not key.startswith('bbox_')}
+        made.append(known | {'day/bbox_mAP': one['bbox_mAP'], 'night/bbox_mAP': night})
+    return made
+
+
+def test_a_table_for_each_set():
+    runs = two_sets(
+        ceiling=[(0.6, 0.5), (0.6, 0.5)],
+        baseline=[(0.4, 0.1), (0.4, 0.1)],
+        ours=[(0.5, 0.4), (0.5, 0.4)],
+    )
+    day, night = part_table(SUITE, PART, runs).split('Set night:\n\n')
+    assert day.startswith('Set day:\n\n| row |')
+    assert cells(day, 'ours')[2:4] == ['50.0 ± 0.0', '–'] and cells(day, 'ours')[-3] == '50 %'
+    assert cells(night, 'ours')[2] == '40.0 ± 0.0' and cells(night, 'ours')[-3] == '75 %'
+    assert 'H − B = 20.0 AP' in day and 'H − B = 40.0 AP' in night

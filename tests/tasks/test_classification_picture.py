@@ -47,10 +47,11 @@ def test_images_of_all_classes_are_shown(root):
 
 def test_both_views_the_truth_and_the_answers(root):
     large, small = dataset(root), dataset(root, dict(type='Resize', scale=(10, 6)))
+    read = {side: [side[index]['inputs'] for index in (3, 8)] for side in (large, small)}
     answers = dict(
-        teacher=(large, [sample(0, 0), sample(1, 1)]),
-        baseline=(small, [sample(0, 2), sample(1, 0)]),
-        student=(small, [sample(0, 0), sample(1, 2)]),
+        teacher=(large, read[large], [sample(0, 0), sample(1, 1)]),
+        baseline=(small, read[small], [sample(0, 2), sample(1, 0)]),
+        student=(small, read[small], [sample(0, 0), sample(1, 2)]),
     )
     figure = classification_picture.picture([3, 8], answers)
     assert figure.get_suptitle() == '20×12: what the teacher reads; 10×6: what the student reads'
@@ -68,6 +69,18 @@ def test_both_views_the_truth_and_the_answers(root):
     ]
     assert [color for _, color in said[2]] == [right, wrong, wrong]
     assert said[1] == said[3] == []
+
+
+def test_images_of_one_channel(root):
+    """They are shown in grey."""
+    photographs = dataset(root)
+    photographs.pipeline.transforms[0].color_type = 'grayscale'
+    read = [photographs[3]['inputs']]
+    assert len(read[0]) == 1
+    answers = dict.fromkeys(['teacher', 'student'], (photographs, read, [sample(0, 0)]))
+    figure = classification_picture.picture([3], answers)
+    shown = figure.axes[0].images[0].get_array()
+    assert (shown == read[0].permute(1, 2, 0).numpy()).all() and shown.shape == (12, 20, 3)
 
 
 def test_long_names_are_cut():

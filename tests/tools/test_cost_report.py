@@ -1,14 +1,17 @@
 import csv
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
+from pd_mmdet.costs import report
 from pd_mmdet.distillers.teacher import plain_model_cfg
 from pd_mmdet.recipes.evaluate import costs
 
@@ -53,6 +56,22 @@ def test_large_and_small_side_by_side(tmp_path):
         assert [row['name'] for row in csv.DictReader(file)] == ['large', 'small']
     assert '| small' in (out / 'costs.md').read_text() and '80×80' in result.stdout
     assert (out / 'costs.png').stat().st_size > 0
+
+
+def test_costs_stand_where_the_picture_cannot_be_drawn(tmp_path, monkeypatch, capsys):
+    row = dict(name='a', view='lr', parameters=1, flops=1, image_side=[8, 8], latency_ms=1.0)
+    row |= dict(memory_mb=None, png=1.0)
+    out = tmp_path / 'costs'
+    arguments = ['tools/cost_report.py', f'a={RECIPE / "student.py"}', '--out', str(out)]
+    monkeypatch.setattr(sys, 'argv', arguments)
+    monkeypatch.setattr(report, 'rows_of', lambda *_: [row])
+    monkeypatch.setattr(report, 'cost_figure', Mock(side_effect=RuntimeError('no font')))
+    runpy.run_path(str(ROOT / 'tools' / 'cost_report.py'))['main']()
+    said = capsys.readouterr()
+    assert 'costs.png could not be drawn (RuntimeError: no font)' in said.err
+    assert '| a' in said.out
+    assert said.out.endswith(f'\nWritten to {out}: costs.md, costs.csv, costs.json\n')
+    assert json.loads((out / 'costs.json').read_text())['rows'] == [row]
 
 
 @pytest.mark.parametrize(
