@@ -30,7 +30,8 @@ class TeacherHook(Hook):
 
     - Checkpoints are opened as plain data: nothing that a file says is executed.
     - Before training the teacher is tried on a few validation images, so that one that does not
-      know the task is noticed at once. Its classes must be those of the training set.
+      know the task, or the order of its classes, is noticed at once. Its classes must be those of
+      the training set.
     - Of initial weights (``load_from``) only the student's are taken over, not what another
       training had besides.
     - A training is not resumed with another teacher than it had.
@@ -92,7 +93,13 @@ class TeacherHook(Hook):
             logger.info(f'the teacher is not tried: nothing is annotated on {where}')
             return
         logger.info(f'teacher on {where}: {trial.text}')
-        if trial.score < self.min_score:
+        if trial.confused:
+            logger.warning(
+                f'THE TEACHER FINDS THE OBJECTS, BUT CALLS THEM OTHERWISE, {trial.text}: was '
+                f'{teacher.checkpoint} trained with the classes of the training set in another '
+                'order? It would teach the student to confuse them'
+            )
+        elif trial.score < self.min_score:
             logger.warning(
                 f'THE TEACHER FINDS NEXT TO NOTHING, {trial.text}, and so has nothing to '
                 f'teach. Is {teacher.checkpoint} the checkpoint of a trained model? Was it trained '
