@@ -13,13 +13,14 @@ from mmengine.logging import MMLogger
 
 from ..afp.invariants import CHECKS, Pair
 from .configs import annotations_of, light, read_config
-from .stand_ins import stand_ins
+from .stand_ins import operators, stand_ins
 
 
 class Verdict(NamedTuple):
     """What came of a config, and why.
 
-    ``'aligned'``, ``'refused'``, ``'broken'`` (MMDetection itself cannot build it) or ``'fails'``.
+    ``'aligned'``, ``'refused'``, ``'cannot predict'`` (it is aligned, but the plain detector's
+    prediction fails in MMDetection), ``'broken'`` (MMDetection cannot build it) or ``'fails'``.
     """
 
     config: str
@@ -36,7 +37,7 @@ def prepare_process() -> None:
 
 
 def check_config(name: str, ratio: Fraction) -> Verdict:
-    """Build a config of the zoo and its assistant, and check invariants 1 to 4."""
+    """Build a config of the zoo and its assistant, check invariants 1 to 4, and predict."""
     try:
         cfg = read_config(name)
     except ImportError as error:
@@ -55,6 +56,12 @@ def check_config(name: str, ratio: Fraction) -> Verdict:
                 check(pair)
         except Exception as error:
             return Verdict(name, 'fails', f'invariant {number}: {_first_line(error)}')
+    try:
+        with operators():
+            pair.read(pair.student, pair.odd_shapes, Fraction(1))
+    except Exception as error:
+        reason = f"AFP aligns it, but MMDetection's own prediction ends in {_first_line(error)}"
+        return Verdict(name, 'cannot predict', reason)
     return Verdict(name, 'aligned')
 
 

@@ -1,4 +1,4 @@
-"""What configs of the zoo need and a CPU, the environment, or MMDetection may not have.
+"""What configs of the zoo need and a CPU, or MMDetection, does not have.
 
 AFP is checked by comparing two detectors that call the same functions with the same inputs, so a
 plain function of the same inputs and shapes will do.
@@ -10,22 +10,27 @@ from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
 import mmcv.ops
-import numpy as np
 import torch.nn.functional as F
-from mmdet.models.dense_heads import SSDHead, paa_head
+from mmdet.models.dense_heads import SSDHead
 from torch import Tensor
 
 
 @contextmanager
-def stand_ins() -> Iterator[None]:
-    """Replace MMCV's operators that only a GPU has and, if they are missing, other things."""
-    operators = ('carafe', 'carafe'), ('masked_conv', 'masked_conv2d'), ('deform_roi_pool',) * 2
+def operators() -> Iterator[None]:
+    """Replace MMCV's operators that only a GPU has."""
+    names = ('carafe', 'carafe'), ('masked_conv', 'masked_conv2d'), ('deform_roi_pool',) * 2
     with ExitStack() as stack:
-        for module, name in operators:  # the package has functions of the modules' names
+        for module, name in names:  # the package has functions of the modules' names
             module = sys.modules[f'mmcv.ops.{module}']
             stack.enter_context(patch.object(module, name, globals()[name]))
-        if paa_head.skm is None:
-            stack.enter_context(patch.object(paa_head, 'skm', TwoHalves))
+        yield
+
+
+@contextmanager
+def stand_ins() -> Iterator[None]:
+    """The same, and what MMDetection's own heads lack."""
+    with ExitStack() as stack:
+        stack.enter_context(operators())
         if not hasattr(SSDHead, 'loss_cls'):  # MMDetection 3.5.1 asks for it when SSD predicts
             stack.enter_context(patch.object(SSDHead, 'loss_cls', None, create=True))
         yield
@@ -63,19 +68,3 @@ def deform_roi_pool(
         shift = gamma * offset.flatten(2).mean(2).repeat(1, 2) * sides
         rois = rois + F.pad(shift, (1, 0))
     return mmcv.ops.roi_align(features, rois, output_size, spatial_scale, sampling_ratio)
-
-
-class TwoHalves:
-    """In place of two Gaussians: the scores above and below their mean."""
-
-    def GaussianMixture(*args: object, **kwargs: object) -> 'TwoHalves':  # noqa: N802
-        return TwoHalves()
-
-    def fit(self, scores: np.ndarray) -> None:
-        self.mean = scores.mean()
-
-    def predict(self, scores: np.ndarray) -> np.ndarray:
-        return (scores[:, 0] > self.mean).astype(int)
-
-    def score_samples(self, scores: np.ndarray) -> np.ndarray:
-        return -abs(scores[:, 0] - self.mean)
