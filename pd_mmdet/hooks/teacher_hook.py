@@ -6,6 +6,7 @@ from logging import Logger
 
 import torch
 from mmcv.transforms import BaseTransform
+from mmdet.datasets.transforms import PackDetInputs
 from mmdet.engine.hooks import PipelineSwitchHook
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.dist import is_main_process
@@ -35,6 +36,7 @@ class TeacherHook(Hook):
     - Of initial weights (``load_from``) only the student's are taken over, not what another
       training had besides.
     - A training is not resumed with another teacher than it had.
+    - Packed samples of small images must say their scale, by which predictions come back.
 
     A model without a teacher is looked after likewise.
 
@@ -58,9 +60,11 @@ class TeacherHook(Hook):
         """Compare what the data and the model say, then try the teacher.
 
         Raises:
-            ValueError: If a pipeline does not suit the distiller, or the teacher was
-                trained for other classes than those of the training set.
+            ValueError: If a pipeline does not suit the distiller or loses the scale, or the
+                teacher was trained for other classes than those of the training set.
         """
+        if runner.val_loop is not None:
+            _check_scale(runner.val_loop.dataloader.dataset)
         model = _unwrapped(runner.model)
         if isinstance(model, Distiller):
             for pipeline in _pipelines(runner):
@@ -107,6 +111,14 @@ class TeacherHook(Hook):
                 f'teacher.cfg, and on images as large as the view {teacher.view}?'
             )
 
+    def before_test(self, runner: Runner) -> None:
+        """Compare what the pipeline says.
+
+        Raises:
+            ValueError: If it loses the scale.
+        """
+        _check_scale(runner.test_loop.dataloader.dataset)
+
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Note which teacher the training has."""
         teacher = getattr(_unwrapped(runner.model), 'teacher', None)
@@ -140,6 +152,18 @@ def _pipelines(runner: Runner) -> Iterator[list[BaseTransform]]:
             yield Compose(hook.switch_pipeline).transforms
     if runner.val_loop is not None:
         yield list(_transforms(runner.val_loop.dataloader.dataset))
+
+
+def _check_scale(dataset: Dataset) -> None:
+    """Not every head of MMDetection's notices that it is not told the scale of its small image."""
+    transforms = list(_transforms(dataset))
+    if any(isinstance(transform, LowResolution) for transform in transforms):
+        for pack in transforms:
+            if isinstance(pack, PackDetInputs) and 'scale_factor' not in pack.meta_keys:
+                raise ValueError(
+                    f'PackDetInputs(meta_keys={pack.meta_keys}) after LowResolution: add '
+                    "'scale_factor', or predictions stay in the pixels of the small image"
+                )
 
 
 def _check_classes(teacher: Teacher, dataset: Dataset) -> None:
