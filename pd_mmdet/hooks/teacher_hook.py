@@ -157,8 +157,9 @@ def _pipelines(runner: Runner) -> Iterator[list[BaseTransform]]:
 def _check_scale(dataset: Dataset) -> None:
     """Not every head of MMDetection's notices that it is not told the scale of its small image."""
     transforms = list(_transforms(dataset))
+    packs = [getattr(transform, 'pack', transform) for transform in transforms]
     if any(isinstance(transform, LowResolution) for transform in transforms):
-        for pack in transforms:
+        for pack in packs:
             if isinstance(pack, PackDetInputs) and 'scale_factor' not in pack.meta_keys:
                 raise ValueError(
                     f'PackDetInputs(meta_keys={pack.meta_keys}) after LowResolution: add '

@@ -126,6 +126,29 @@ def test_really_small_files(distiller, make_runner, pipeline, log_of):
     )
 
 
+@pytest.mark.parametrize('pack', ['PackDetInputs', 'PackPairedDetInputs'])
+def test_a_scale_that_is_not_packed(detector, make_runner, pipeline, pack):
+    """Some heads would leave their boxes in the pixels of the small image, and say nothing."""
+    low = dict(type='LowResolution', ratio=2, views=['lr'])
+    val = [*pipeline(low)[:-1], dict(type=pack, meta_keys=('img_id', 'ori_shape'))]
+    runner = make_runner('run', detector, [HOOK], train=pipeline(), val=val)
+    message = r"meta_keys=\('img_id', 'ori_shape'\)\) after LowResolution: add 'scale_factor'"
+    with pytest.raises(ValueError, match=message):
+        runner.train()
+    runner = make_runner(
+        'test',
+        detector,
+        [HOOK],
+        test_dataloader=runner._val_dataloader | dict(dataset=runner.val_dataloader.dataset),
+        test_cfg=dict(),
+        test_evaluator=runner._val_evaluator,
+    )
+    with pytest.raises(ValueError, match=message):
+        runner.test()
+    val.remove(low)
+    try_teacher(make_runner('large', detector, [], train=pipeline(), val=val))
+
+
 def test_no_validation(distiller, make_runner, log_of):
     runner = make_runner('run', distiller, [], val=[])
     try_teacher(runner, Oracle())
