@@ -31,6 +31,12 @@ setup(
     install_requires=(ROOT / 'requirements.txt').read_text().split(),
     extras_require={
         'cls': ['onedl-mmpretrain==1.3.6'],
-        'dev': ['pytest>=8', 'pytest-xdist>=3.6', 'ruff==0.17.6', 'tensorboard>=2.15'],
+        'dev': [
+            'pytest>=8',
+            'pytest-xdist>=3.6',
+            'ruff==0.17.6',
+            'scikit-learn>=1.5',  # PAA's loss
+            'tensorboard>=2.15',
+        ],
     },
 )

@@ -8,13 +8,35 @@ import platform
 import shutil
 import subprocess
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
-REBUILD = (
-    f'PATH="{os.path.dirname(sys.executable)}:$PATH" {sys.executable} -m pip install '
-    '--force-reinstall --no-deps --no-cache-dir --no-build-isolation '
-    f'onedl-mmcv=={version("onedl-mmcv")}'
-)
+PIP = f'{sys.executable} -m pip install'
+PINS = (Path(__file__).parents[1] / 'requirements.txt').read_text().split()
+INSTALL = {
+    'torch': f'{PIP} "setuptools>=80" wheel ninja "torch===2.13.0" "torchvision==0.28.0"'
+    '  # or the build that suits your GPU',
+    **{
+        pin.partition('==')[0]: f'{PIP} --no-build-isolation {pin}'
+        + '  # compiled against that PyTorch: about 11 minutes on 2 cores' * ('mmcv' in pin)
+        for pin in PINS
+    },
+}
+"""What is needed, in the order in which it can be installed, and the command that does."""
+
+
+def check_installed() -> None:
+    commands = {name: command for name, command in INSTALL.items() if not is_installed(name)}
+    if commands:
+        steps = '\n'.join(f'  {command}' for command in commands.values())
+        sys.exit(f'Not installed: {", ".join(commands)}. In this order:\n{steps}')
+
+
+def is_installed(name: str) -> bool:
+    try:
+        return bool(version(name))
+    except PackageNotFoundError:
+        return False
 
 
 def check_opencv() -> None:
@@ -73,16 +95,18 @@ def check_compiled_op(device: str) -> None:
         f"MMCV's compiled operators do not run on {device}: {reason}\n"
         'They must be compiled against the installed PyTorch'
         + (', where the GPU and nvcc can be seen' if device == 'cuda' else '')
-        + f'. Compile them again (about 11 minutes on 2 cores):\n  {REBUILD}'
+        + '. Compile them again (about 11 minutes on 2 cores):\n  '
+        f'PATH="{os.path.dirname(sys.executable)}:$PATH" {PIP} --force-reinstall --no-deps '
+        f'--no-cache-dir --no-build-isolation onedl-mmcv=={version("onedl-mmcv")}'
     )
 
 
 def main() -> None:
+    check_installed()
     check_opencv()
     device = pick_device()
     check_compiled_op(device)
-    packages = ['torch', 'onedl-mmcv', 'onedl-mmengine', 'onedl-mmdetection']
-    versions = ', '.join(f'{package} {version(package)}' for package in packages)
+    versions = ', '.join(f'{name} {version(name)}' for name in INSTALL)
     print(f'Python {platform.python_version()}, {versions}: compiled operators run on {device}.')
 
 

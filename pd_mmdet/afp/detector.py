@@ -110,7 +110,16 @@ class AFPDetector:
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample], rescale: bool = True
     ) -> list[DetDataSample]:
-        """The samples with predictions, in pixels of the file or (not rescaled) the large image."""
+        """The samples with predictions, in pixels of the file or (not rescaled) the large image.
+
+        Raises:
+            ValueError: If the samples do not say how large the file is.
+        """
+        if rescale and not all('scale_factor' in sample for sample in batch_data_samples):
+            raise ValueError(
+                'predictions cannot be brought to the pixels of the file: scale_factor is not '
+                'among the meta_keys of PackDetInputs'
+            )
         found = super().predict(batch_inputs, self._small_samples(batch_data_samples), rescale)
         ratio = 1 if rescale else self.neck.afp.ratio
         return [

@@ -327,7 +327,7 @@ class Distiller:
 
         Raises:
             ValueError: If there are terms, but the batch carries one view.
-            RuntimeError: If a tapped output has no gradient, as under activation checkpointing.
+            RuntimeError: If a tapped output has no gradient: it is checkpointed, or all is frozen.
         """
         if not isinstance(batch_inputs, dict):
             if len(self.distill):
@@ -339,7 +339,7 @@ class Distiller:
             return self._weighted(super().loss(batch_inputs, batch_data_samples))
         with self.taps(self, self._student_paths(), 'student') as tapped:
             losses = super().loss(batch_inputs['student'], batch_data_samples['student'])
-        _check_gradients(tapped.outputs)
+        _check_gradients(self, tapped.outputs)
         return self._weighted(losses) | self._distill_losses(
             tapped.outputs, batch_inputs, batch_data_samples
         )
@@ -408,12 +408,28 @@ def _img_size(model: nn.Module) -> int:
     return int(size if isinstance(size, Real) else size[0])
 
 
-def _check_gradients(outputs: dict[str, Any]) -> None:
+def _check_gradients(model: nn.Module, outputs: dict[str, Any]) -> None:
     """Notice what the trial at build time could not see: terms that would teach nothing."""
     for path, output in outputs.items():
         leaves = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
         if torch.is_grad_enabled() and leaves and not any(leaf.requires_grad for leaf in leaves):
-            raise RuntimeError(
-                f'tap {path!r} of the student has no gradient in training: is it inside of what '
-                'activation_checkpointing names? Use with_cp=True of the backbone instead'
+            before = list(_parameters_before(model, path))
+            reason = (
+                'is it inside of what activation_checkpointing names? Use with_cp=True of the '
+                'backbone instead'
+                if any(parameter.requires_grad for parameter in before)
+                else f'all {len(before)} parameters before it have been frozen since the model '
+                'was built, as a hook of custom_hooks may do: its term could teach nothing. '
+                'Freeze less, tap later, or leave the term out'
             )
+            raise RuntimeError(f'tap {path!r} of the student has no gradient in training: {reason}')
+
+
+def _parameters_before(model: nn.Module, path: str) -> Iterator[nn.Parameter]:
+    """Those of a module and of all that are registered before it, as a rule in running order."""
+    modules = [(name, module) for name, module in model.named_modules() if name]
+    inside = [f'{name}.'.startswith(f'{path}.') for name, _ in modules]
+    end = len(modules) - inside[::-1].index(True)
+    for name, module in modules[:end]:
+        if not path.startswith(f'{name}.'):  # what holds the module may have some that come later
+            yield from module.parameters(recurse=False)

@@ -6,6 +6,7 @@ from logging import Logger
 
 import torch
 from mmcv.transforms import BaseTransform
+from mmdet.datasets.transforms import PackDetInputs
 from mmdet.engine.hooks import PipelineSwitchHook
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.dist import is_main_process
@@ -30,10 +31,12 @@ class TeacherHook(Hook):
 
     - Checkpoints are opened as plain data: nothing that a file says is executed.
     - Before training the teacher is tried on a few validation images, so that one that does not
-      know the task is noticed at once. Its classes must be those of the training set.
+      know the task, or the order of its classes, is noticed at once. Its classes must be those of
+      the training set.
     - Of initial weights (``load_from``) only the student's are taken over, not what another
       training had besides.
     - A training is not resumed with another teacher than it had.
+    - Packed samples of small images must say their scale, by which predictions come back.
 
     A model without a teacher is looked after likewise.
 
@@ -57,9 +60,11 @@ class TeacherHook(Hook):
         """Compare what the data and the model say, then try the teacher.
 
         Raises:
-            ValueError: If a pipeline does not suit the distiller, or the teacher was
-                trained for other classes than those of the training set.
+            ValueError: If a pipeline does not suit the distiller or loses the scale, or the
+                teacher was trained for other classes than those of the training set.
         """
+        if runner.val_loop is not None:
+            _check_scale(runner.val_loop.dataloader.dataset)
         model = _unwrapped(runner.model)
         if isinstance(model, Distiller):
             for pipeline in _pipelines(runner):
@@ -92,13 +97,27 @@ class TeacherHook(Hook):
             logger.info(f'the teacher is not tried: nothing is annotated on {where}')
             return
         logger.info(f'teacher on {where}: {trial.text}')
-        if trial.score < self.min_score:
+        if trial.confused:
+            logger.warning(
+                f'THE TEACHER FINDS THE OBJECTS, BUT CALLS THEM OTHERWISE, {trial.text}: was '
+                f'{teacher.checkpoint} trained with the classes of the training set in another '
+                'order? It would teach the student to confuse them'
+            )
+        elif trial.score < self.min_score:
             logger.warning(
                 f'THE TEACHER FINDS NEXT TO NOTHING, {trial.text}, and so has nothing to '
                 f'teach. Is {teacher.checkpoint} the checkpoint of a trained model? Was it trained '
                 'with these classes in this order, with the mean, std and channel order of '
                 f'teacher.cfg, and on images as large as the view {teacher.view}?'
             )
+
+    def before_test(self, runner: Runner) -> None:
+        """Compare what the pipeline says.
+
+        Raises:
+            ValueError: If it loses the scale.
+        """
+        _check_scale(runner.test_loop.dataloader.dataset)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Note which teacher the training has."""
@@ -133,6 +152,19 @@ def _pipelines(runner: Runner) -> Iterator[list[BaseTransform]]:
             yield Compose(hook.switch_pipeline).transforms
     if runner.val_loop is not None:
         yield list(transforms_of(runner.val_loop.dataloader.dataset))
+
+
+def _check_scale(dataset: Dataset) -> None:
+    """Not every head of MMDetection's notices that it is not told the scale of its small image."""
+    transforms = list(_transforms(dataset))
+    packs = [getattr(transform, 'pack', transform) for transform in transforms]
+    if any(isinstance(transform, LowResolution) for transform in transforms):
+        for pack in packs:
+            if isinstance(pack, PackDetInputs) and 'scale_factor' not in pack.meta_keys:
+                raise ValueError(
+                    f'PackDetInputs(meta_keys={pack.meta_keys}) after LowResolution: add '
+                    "'scale_factor', or predictions stay in the pixels of the small image"
+                )
 
 
 def _check_classes(teacher: Teacher, dataset: Dataset) -> None:

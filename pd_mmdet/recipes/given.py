@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,7 @@ from mmengine.hub import get_config
 
 from ..tasks import MODULES, task_of
 from .pipelines import LOADERS, kind, packing_pipelines
+from .python_config import is_python, with_names
 from .schedule import training_length
 
 NEEDED = ('model', 'train_dataloader', 'val_dataloader', 'train_cfg')
@@ -27,11 +29,14 @@ class Given:
         name: What the user calls it.
         base: What the files of the recipe say as ``_base_``.
         cfg: What it says, without its own scope, which MMEngine notes in inherited dicts.
+        copy: Where files cannot inherit the given one: the name of the recipe's own file that
+            says the same, and is ``base``.
     """
 
     name: str
     base: str
     cfg: ConfigDict
+    copy: str | None = None
 
     @property
     def task(self) -> ModuleType:
@@ -39,11 +44,12 @@ class Given:
         return task_of(self.cfg).recipe
 
 
-def read(name: str, out: Path) -> Given:
+def read(name: str, side: str, out: Path) -> Given:
     """Read and check a config that files in ``out`` will inherit.
 
     Args:
         name: A file, ``mmdet::…`` or ``mmpretrain::…``.
+        side: ``'student'`` or ``'teacher'``.
         out: The recipe's folder.
 
     Raises:
@@ -55,8 +61,12 @@ def read(name: str, out: Path) -> Given:
     stock = name.startswith(tuple(f'{scope}::' for scope in MODULES))
     if not stock and not Path(name).is_file():
         raise FileNotFoundError(f'no config file at {Path(name).absolute()}')
-    base = name if stock else _path_from(out, Path(name))
-    given = Given(name, base, _plain(_load(name, get_config if stock else Config.fromfile)))
+    base, copy = name if stock else _path_from(out, Path(name)), None
+    cfg = _load(name, partial(get_config if stock else Config.fromfile, name))
+    if is_python(cfg):
+        copy = f'{side}_base'
+        base, cfg = f'./{copy}.py', _load(name, partial(with_names, cfg))
+    given = Given(name, base, _plain(cfg), copy)
     _check(given)
     return given
 
@@ -96,9 +106,9 @@ def check_same_classes(student: Given, teacher: Given) -> None:
         )
 
 
-def _load(name: str, read: Callable[[str], Config]) -> Config:
+def _load(name: str, read: Callable[[], Config]) -> Config:
     try:
-        return read(name)
+        return read()
     except OSError as error:
         raise FileNotFoundError(f'no config {name}, or not all that it inherits: {error}') from None
     except Exception as error:  # a config is a program
@@ -136,12 +146,7 @@ def _check(given: Given) -> None:
             f'{given.name} has no {", ".join(missing)}: name the config of a whole training'
         )
     model = given.cfg.model
-    if not isinstance(model.get('type'), str):
-        raise ValueError(
-            f'{given.name} is written with read_base(), which files with _base_ cannot inherit: '
-            'name the config of the same network that is written with _base_'
-        )
-    if 'student' in model or model.type == given.task.ASSISTANT:
+    if 'student' in model or model.get('type') == given.task.ASSISTANT:
         kind = given.task.KIND
         raise ValueError(f'{given.name} is a distilled {kind}: name the config of a plain one')
     training_length(given.cfg)

@@ -25,7 +25,13 @@ from .given import check_same_classes, check_same_task, read
 from .terms import REFUSALS, Choice, choose, isrd_options, message, why_not
 from .write import config_text
 
+COPY = (
+    'The given config of the {}, whose Python other files cannot inherit, as plain data. '
+    'What changes in one of the two does not change in the other.'
+)
 COMMENTS = dict(
+    teacher_base=COPY.format('teacher'),
+    student_base=COPY.format('student'),
     teacher='The large network on the large image.',
     ceiling='What the small network reaches on the large image.',
     baseline='The student alone: the small network on the small image, undistilled.',
@@ -100,7 +106,7 @@ def make_recipe(
         raise FileExistsError(f'{out} is there and not empty: nothing was written')
     if teacher_checkpoint:
         _check_file(teacher_checkpoint)
-    given = read(student, out), read(teacher, out)
+    given = read(student, 'student', out), read(teacher, 'teacher', out)
     check_same_task(*given)
     init_default_scope(task_of(given[0].cfg).SCOPE)
     check_same_classes(*given)
@@ -145,6 +151,9 @@ def _emptied_if_it_fails(out: Path) -> Iterator[None]:
 
 def _write(recipe: Recipe, source: Source) -> None:
     task = source.task
+    for given in (source.teacher, source.student):
+        if given.copy:
+            recipe.write(given.copy, given.cfg)
     recipe.write('teacher', files.plain(source.teacher))
     recipe.write('ceiling', files.plain(source.student))
     recipe.write('baseline', files.baseline(source))

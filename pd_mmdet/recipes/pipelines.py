@@ -16,6 +16,7 @@ from .write import Changed, Code, Each
 
 PAIRED = {pack: paired for paired, pack in PACKING.items()}
 TTA = 'TestTimeAug'
+SCALE = 'scale_factor'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -47,7 +48,7 @@ def with_views(
         ratio: Side of the large image over the small one, as the config says it.
         views: Which views; both are packed as a pair.
         testing: Annotations that are loaded last, so that they stay in the pixels of the file as
-            some metrics want them, are loaded after the views.
+            some metrics want them, are loaded after the views; the scale factor is packed.
     """
     low = dict(type='LowResolution', ratio=ratio)
     if views == VIEWS:
@@ -55,6 +56,8 @@ def with_views(
         paired = {**pipeline[pack], 'type': PAIRED[kind(pipeline[pack])]}
         return [*pipeline[:pack], low, paired, *pipeline[pack + 1 :]]
     low['views'] = list(views)
+    if testing:
+        pipeline = _packing_scale(pipeline)
     if kind(pipeline[-1]) == TTA:
         *before, tta = pipeline
         groups = tta['transforms']
@@ -62,6 +65,21 @@ def with_views(
         return [*before, {**tta, 'transforms': [*groups[:place], [low], *groups[place:]]}]
     place = _place(pipeline, testing)
     return [*pipeline[:place], low, *pipeline[place:]]
+
+
+def _packing_scale(node: Any) -> Any:
+    """The same where the scale factor is packed, by which boxes come back to the file's pixels.
+
+    CenterNet's configs, whose images keep their size, leave it out.
+    """
+    if isinstance(node, list):
+        return [_packing_scale(inner) for inner in node]
+    if kind(node) == TTA:
+        return {**node, 'transforms': _packing_scale(node['transforms'])}
+    packed = node.get('meta_keys', (SCALE,))
+    if kind(node) == 'PackDetInputs' and SCALE not in packed:
+        return {**node, 'meta_keys': (*packed, SCALE)}
+    return node
 
 
 def derived(

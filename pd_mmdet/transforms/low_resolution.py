@@ -27,7 +27,7 @@ _WITHOUT_PIXELS = (
     *('gt_label', 'gt_label_difficult', 'gt_score'),  # of classification
 )
 _KNOWN = frozenset(
-    (*_BOXES, *_WITHOUT_PIXELS, 'img', 'gt_masks', 'gt_seg_map', 'homography_matrix')
+    (*_BOXES, *_WITHOUT_PIXELS, 'img', 'gt_masks', 'gt_seg_map', 'homography_matrix', 'border')
 )
 
 
@@ -36,10 +36,10 @@ class LowResolution(BaseTransform):
     """Make the views ``hr`` and ``lr`` of one image, after every augmentation and before packing.
 
     ``hr`` is the image, padded at the right and bottom to a multiple of p, where the ratio is
-    k = p/q; ``lr`` is ``hr`` made k times smaller. Boxes, masks, ``scale_factor``, shapes and
-    ``homography_matrix`` follow: in ``lr`` they are those of ``hr`` divided by k. ``ori_shape``
-    and the raw ``instances`` stay those of the file, so that predictions on either view are
-    brought back to it.
+    k = p/q; ``lr`` is ``hr`` made k times smaller. Boxes, masks, ``scale_factor``, shapes,
+    ``border`` and ``homography_matrix`` follow: in ``lr`` they are those of ``hr`` divided by k.
+    ``ori_shape`` and the raw ``instances`` stay those of the file, so that predictions on either
+    view are brought back to it.
 
     Args:
         ratio: side of ``hr`` over side of ``lr``: a number or 'p/q', see :func:`parse_ratio`.
@@ -138,6 +138,8 @@ class LowResolution(BaseTransform):
         if 'gt_seg_map' in results:
             small['gt_seg_map'] = _resize(results['gt_seg_map'], shape, 'nearest')
         small['scale_factor'] = tuple(factor / k for factor in results['scale_factor'])
+        if 'border' in results:  # where in its padding RandomCenterCropPad put the image
+            small['border'] = results['border'] / np.float32(k)
         if 'homography_matrix' in results:
             to_small = np.diag([1 / k, 1 / k, 1]).astype(np.float32)
             small['homography_matrix'] = to_small @ results['homography_matrix']

@@ -13,14 +13,17 @@ from mmdet.utils import register_all_modules
 from mmengine.logging import MMLogger
 
 from ..afp.invariants import CHECKS, Pair
+from ..cpu_operators import cpu_operators
 from .configs import annotations_of, light, read_config
+from .pipelines import check_pipelines
 from .stand_ins import stand_ins
 
 
 class Verdict(NamedTuple):
     """What came of a config, and why.
 
-    ``'aligned'``, ``'refused'``, ``'broken'`` (MMDetection itself cannot build it) or ``'fails'``.
+    ``'aligned'``, ``'refused'``, ``'cannot predict'`` (it is aligned, but the plain detector's
+    prediction fails in MMDetection), ``'broken'`` (MMDetection cannot build it) or ``'fails'``.
     """
 
     config: str
@@ -38,25 +41,39 @@ def prepare_process() -> None:
 
 
 def check_config(name: str, ratio: Fraction) -> Verdict:
-    """Build a config of the zoo and its assistant, and check invariants 1 to 4."""
+    """Build a config of the zoo and its assistant, check invariants 1 to 4, and predict.
+
+    Its stock pipelines are tried, too, with ``LowResolution`` in them.
+    """
     try:
         cfg = read_config(name)
     except ImportError as error:
         return Verdict(name, 'broken', _first_line(error))
     model_cfg = light(cfg.model)
     try:
-        pair = Pair.build(model_cfg, ratio, annotations_of(cfg))
+        annotations = annotations_of(cfg)
+        pair = Pair.build(model_cfg, ratio, annotations)
     except NotImplementedError as error:
         return Verdict(name, 'refused', str(error).partition(': ')[2])
     except Exception as error:
         status = 'fails' if _is_built(model_cfg) else 'broken'
         return Verdict(name, status, _first_line(error))
+    try:
+        check_pipelines(cfg, annotations, ratio)
+    except ValueError as error:
+        return Verdict(name, 'fails', f'stock pipelines: {_first_line(error)}')
     for number, check in CHECKS:
         try:
             with stand_ins():
                 check(pair)
         except Exception as error:
             return Verdict(name, 'fails', f'invariant {number}: {_first_line(error)}')
+    try:
+        with cpu_operators():
+            pair.read(pair.student, pair.odd_shapes, Fraction(1))
+    except Exception as error:
+        reason = f"AFP aligns it, but MMDetection's own prediction ends in {_first_line(error)}"
+        return Verdict(name, 'cannot predict', reason)
     return Verdict(name, 'aligned')
 
 

@@ -35,7 +35,8 @@ def summary(rows: Iterable[Row]) -> str:
         f'Of the {configs.total()} configs of {len(set.union(*families.values()))} families in '
         f'MMDetection {mmdet.__version__}, {configs["aligned"]} of {len(families["aligned"])} '
         f'families are aligned, {configs["refused"]} of {len(families["refused"])} are refused, '
-        f'{configs["fails"]} fail, and {configs["broken"]} MMDetection itself cannot build.'
+        f'{configs["fails"]} fail, {configs["cannot predict"]} are aligned, but MMDetection itself '
+        f'cannot predict with them, and {configs["broken"]} it cannot build.'
     )
 
 
@@ -50,7 +51,8 @@ def markdown(rows: Sequence[Row], unreadable: Sequence[str], command: str) -> st
         'assigners and RoI extractors. '
         'Student and assistant are built from it, and checked on noise: the same state dict (1), '
         'outputs of the same shapes (2), the same priors (3), and of the same features the same '
-        "losses, gradients and predictions (4). The backbone is the config's own; heads have fewer "
+        'losses, gradients and predictions (4). An aligned one has also predicted as it is in '
+        "MMDetection. The backbone is the config's own; heads have fewer "
         'convolutions, samplers take fewer samples; operators that only a GPU has are replaced by '
         'plain ones. A family is a folder of configs in MMDetection.',
         '',

@@ -13,6 +13,6 @@ register_all_modules()
 
 @pytest.fixture
 def operators():
-    """Those of MMCV's that only a GPU has, and scikit-learn, in plain PyTorch."""
+    """Those of MMCV's that only a GPU has, in plain PyTorch."""
     with stand_ins():
         yield

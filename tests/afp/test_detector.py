@@ -244,6 +244,14 @@ def test_min_bbox_size_is_in_pixels_of_the_file():
 # ---------------------------------------------------------------- the built detector
 
 
+def test_predictions_of_a_file_of_unknown_size_are_refused():
+    _, assistant = build(slim('RetinaNet'))
+    batch = preprocess(assistant, [(64, 96)], 2)
+    batch['data_samples'][0].pop('scale_factor')
+    with pytest.raises(ValueError, match='scale_factor is not among the meta_keys'):
+        assistant(**batch, mode='predict')
+
+
 def test_a_deep_copy_predicts_the_same():
     """As EMA and the runner make them."""
     _, assistant = build(slim('RetinaNet'), '3/2', 'centred')

@@ -304,8 +304,35 @@ def test_loss_in_autocast_keeps_the_terms_finite(teacher):
     assert all(losses[f'distill_{name}_loss'].isfinite() for name in (*TERMS, 'isrd'))
 
 
-def test_activation_checkpointing_of_a_tapped_module(teacher):
+def test_activation_checkpointing_of_a_tapped_module():
     model = build(distiller(isrd=dict(weight=1.0)))
     turn_on_activation_checkpointing(model, ['backbone'])
-    with pytest.raises(RuntimeError, match="tap 'backbone.relu' of the student has no gradient"):
+    message = "tap 'backbone.relu' of the student has no gradient .*activation_checkpointing"
+    with pytest.raises(RuntimeError, match=message):
         forward(model.train(), batch())
+
+
+@pytest.mark.parametrize(
+    'tap, parameters',
+    [
+        ('backbone.relu', 3),  # of conv1 and bn1
+        ('backbone.layer1', 3 + 2 * 6),
+    ],
+)
+def test_what_a_hook_has_frozen_since(tap, parameters):
+    model = build(distiller(isrd=dict(weight=1.0, tap=tap))).train()
+    for part in (model.backbone.conv1, model.backbone.bn1, model.backbone.layer1):
+        part.requires_grad_(False)
+    message = f"tap '{tap}' of the student .*: all {parameters} parameters before it have been froz"
+    with pytest.raises(RuntimeError, match=message):
+        forward(model, batch())
+
+
+def test_a_neck_behind_a_frozen_backbone_learns_until_it_is_frozen_too(teacher):
+    model = build(distiller(teacher=teacher, terms=dict(pkd=PKD))).train()
+    model.backbone.requires_grad_(False)
+    forward(model, batch())
+    model.neck.requires_grad_(False)
+    frozen = len([*model.backbone.parameters(), *model.neck.parameters()])
+    with pytest.raises(RuntimeError, match=f"tap 'neck' .*: all {frozen} parameters before it"):
+        forward(model, batch())

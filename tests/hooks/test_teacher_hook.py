@@ -76,13 +76,21 @@ def test_a_perfect_teacher(distiller, make_runner, log_of):
     assert 'instances' not in runner.val_loop.dataloader.dataset[0]['data_samples']
 
 
-@pytest.mark.parametrize('oracle', [Oracle(finds=False), Oracle(shift=1)])
-def test_a_useless_teacher_is_said_aloud(distiller, make_runner, log_of, oracle):
+def test_a_useless_teacher_is_said_aloud(distiller, make_runner, log_of):
     runner = make_runner('run', distiller, [])
-    try_teacher(runner, oracle)
+    try_teacher(runner, Oracle(finds=False))
     (line,) = [line for line in log_of(runner).splitlines() if 'NEXT TO NOTHING' in line]
     assert 'WARNING' in line
     assert 'teacher.pth' in line and 'classes in this order' in line
+
+
+def test_a_teacher_with_other_labels_is_told_from_a_useless_one(distiller, make_runner, log_of):
+    runner = make_runner('run', distiller, [])
+    try_teacher(runner, Oracle(shift=1))
+    (line,) = [line for line in log_of(runner).splitlines() if 'CALLS THEM OTHERWISE' in line]
+    assert 'WARNING' in line and 'AP50 0.0 (100.0 whatever the class)' in line
+    assert 'teacher.pth' in line and 'in another order?' in line
+    assert 'NOTHING' not in log_of(runner)
 
 
 def test_images_are_evenly_spaced(distiller, make_runner):
@@ -116,6 +124,29 @@ def test_really_small_files(distiller, make_runner, pipeline, log_of):
         'the teacher is not tried: the validation pipeline has no LowResolution, so it yields '
         'the view lr only, and the teacher reads hr' in log_of(runner)
     )
+
+
+@pytest.mark.parametrize('pack', ['PackDetInputs', 'PackPairedDetInputs'])
+def test_a_scale_that_is_not_packed(detector, make_runner, pipeline, pack):
+    """Some heads would leave their boxes in the pixels of the small image, and say nothing."""
+    low = dict(type='LowResolution', ratio=2, views=['lr'])
+    val = [*pipeline(low)[:-1], dict(type=pack, meta_keys=('img_id', 'ori_shape'))]
+    runner = make_runner('run', detector, [HOOK], train=pipeline(), val=val)
+    message = r"meta_keys=\('img_id', 'ori_shape'\)\) after LowResolution: add 'scale_factor'"
+    with pytest.raises(ValueError, match=message):
+        runner.train()
+    runner = make_runner(
+        'test',
+        detector,
+        [HOOK],
+        test_dataloader=runner._val_dataloader | dict(dataset=runner.val_dataloader.dataset),
+        test_cfg=dict(),
+        test_evaluator=runner._val_evaluator,
+    )
+    with pytest.raises(ValueError, match=message):
+        runner.test()
+    val.remove(low)
+    try_teacher(make_runner('large', detector, [], train=pipeline(), val=val))
 
 
 def test_no_validation(distiller, make_runner, log_of):

@@ -99,7 +99,7 @@ def read_all(folder: Path) -> dict[str, Config]:
 
 
 def source_of(name: str, folder: Path, ratio: Fraction = Fraction(2)) -> Source:
-    given = read(name, folder)
+    given = read(name, 'student', folder)
     return Source(given, given, ratio, folder.name)
 
 
@@ -224,14 +224,14 @@ def test_checkpoints_are_found(tmp_path, monkeypatch):
 
 
 def test_a_given_checkpoint_is_the_default(tmp_path):
-    given = read(f'mmdet::{ZOO[4]}', tmp_path)
+    given = read(f'mmdet::{ZOO[4]}', 'student', tmp_path)
     stages = write(Source(given, given, Fraction(2), 'x', 'zoo/best-1.pth'), tmp_path)
     assert stages['assistant'].model.teacher.checkpoint == 'zoo/best-1.pth'
 
 
 @pytest.mark.parametrize('place', ['a file.pth', 'a+b.pth', '(a).pth'])
 def test_places_that_mmengine_would_misread_are_refused(place, tmp_path):
-    given = read(f'mmdet::{ZOO[4]}', tmp_path)
+    given = read(f'mmdet::{ZOO[4]}', 'student', tmp_path)
     with pytest.raises(ValueError, match='cannot stand in a config'):
         Source(given, given, Fraction(2), 'x', place).checkpoint('teacher')
 
@@ -326,7 +326,8 @@ def test_variables_of_the_given_config_stay_alive(custom, tmp_path, monkeypatch)
 def test_a_file_is_inherited_by_its_relative_path(custom, tmp_path):
     write(custom, tmp_path / 'deep' / 'recipe')
     assert "_base_ = '../../mine.py'" in (tmp_path / 'deep' / 'recipe' / 'baseline.py').read_text()
-    assert read(str(tmp_path / 'mine.py'), Path('/elsewhere')).base == str(tmp_path / 'mine.py')
+    given = read(str(tmp_path / 'mine.py'), 'student', Path('/elsewhere'))
+    assert given.base == str(tmp_path / 'mine.py')
 
 
 def test_a_preprocessor_beside_the_model_is_moved_into_it(custom, tmp_path):

@@ -12,6 +12,7 @@ from pd_mmdet.recipes.write import config_text
 
 LOAD, FLIP = dict(type='LoadImageFromFile'), dict(type='RandomFlip', prob=0.5)
 PACK = dict(type='mmdet.PackDetInputs', meta_keys=('img_id', 'flip'))
+PACK_SCALE = dict(PACK, meta_keys=('img_id', 'flip', 'scale_factor'))
 LAST = [LOAD, FLIP, PACK]
 INSIDE = [LOAD, PACK, FLIP, dict(type='Last')]
 LOADED = [LOAD, FLIP, dict(type='LoadAnnotations'), PACK]
@@ -46,9 +47,16 @@ def test_each_library_has_its_own_packing():
 
 def test_annotations_that_are_loaded_last_stay_in_pixels_of_the_file():
     assert with_views(LOADED, 2, ['lr']) == [*LOADED[:3], low(['lr']), PACK]
-    assert with_views(LOADED, 2, ['lr'], testing=True) == [*LOADED[:2], low(['lr']), *LOADED[2:]]
+    found = with_views(LOADED, 2, ['lr'], testing=True)
+    assert found == [*LOADED[:2], low(['lr']), LOADED[2], PACK_SCALE]
     groups = with_views(TTA_LOADED, 2, ['lr'], testing=True)[1]['transforms']
-    assert groups == [[FLIP], [low(['lr'])], LOADED[2:3], [PACK]]
+    assert groups == [[FLIP], [low(['lr'])], LOADED[2:3], [PACK_SCALE]]
+
+
+def test_a_scale_that_is_packed_is_not_packed_twice():
+    for pack in (PACK_SCALE, dict(type='PackDetInputs'), dict(type='PackInputs', meta_keys=())):
+        assert with_views([LOAD, pack], 2, ['lr'], testing=True) == [LOAD, low(['lr']), pack]
+    assert with_views([LOAD, PACK], 2, ['lr']) == [LOAD, low(['lr']), PACK]  # for training
 
 
 @pytest.mark.parametrize('pipeline', [LAST, LOADED, INSIDE, TTA, TTA_LOADED, PACKED_ONLY])

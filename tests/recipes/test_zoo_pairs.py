@@ -9,15 +9,19 @@ from __future__ import annotations
 import json
 import runpy
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import mmdet
+import numpy as np
 import pytest
 import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
 from mmengine.hub import get_config
 
 from pd_mmdet.deploy import deployed_pipeline
@@ -65,6 +69,16 @@ PAIRS = {
         'r50',
         'r50',
         dict(FPN, rpn_head=DENSE, roi_head=ROI),
+    ),
+    'centernet': (
+        'centernet/centernet_{}_8xb16-crop512-140e_coco.py',
+        'r18',
+        'r18',
+        dict(
+            backbone=FPN['backbone'],
+            neck=dict(in_channels=64, num_deconv_filters=(16, 16, 16)),
+            bbox_head=dict(in_channels=16, feat_channels=16, num_classes=10),
+        ),
     ),
     'multi_scale': (
         'retinanet/retinanet_{}_fpn_ms-640-800-3x_coco.py',
@@ -186,3 +200,39 @@ def test_stock_tool_trains_it(name, data, tmp_path, monkeypatch, unformatted):
     terms = Config.fromfile(recipe / 'student.py').model.terms
     assert log['epoch'] == 2 and log['distill_isrd_loss'] > 0
     assert all(torch.tensor(log[f'distill_{term}_loss']).isfinite() for term in terms)
+
+
+@pytest.mark.parametrize('ratio', ['2', '3/2'])
+def test_boxes_come_back_from_a_padding_on_all_sides(ratio, data, tmp_path):
+    """CenterNet's images keep their size, and are padded around to the next multiple of 32."""
+    register_all_modules()
+    name, size, _, slim = PAIRS['centernet']
+    tiny(name.format(size), slim, data).dump(tmp_path / 'own.py')
+    make_recipe(*2 * [str(tmp_path / 'own.py')], ratio, tmp_path / 'recipe')
+    cv2.imwrite(str(tmp_path / 'image.png'), np.zeros((70, 91, 3), np.uint8))
+    image = dict(img_path=str(tmp_path / 'image.png'), img_id=0, instances=[])
+    box = torch.tensor([20.0, 10, 50, 40])
+    padded = box + torch.tensor([3, 13, 3, 13])  # (96 - 91 + 1) / 2 and (96 - 70) / 2
+    for stage, scale in dict(ceiling=1, assistant=ratio, student=ratio, baseline=ratio).items():
+        cfg = Config.fromfile(tmp_path / 'recipe' / f'{stage}.py')
+        item = Compose(cfg.val_dataloader.dataset.pipeline)(dict(image))
+        model = MODELS.build(cfg.model).eval()
+        x1, y1, x2, y2 = (padded / float(Fraction(scale)) / 4).tolist()  # in cells of stride 4
+        maps = found_at((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
+        model.bbox_head.forward = lambda feats, maps=maps: tuple(
+            [one[..., : feats[0].shape[2], : feats[0].shape[3]]] for one in maps
+        )
+        (sample,) = model.test_step(pseudo_collate([item]))
+        found = sample.pred_instances
+        assert found.scores[0] == 1 and found.scores[1] == 0
+        torch.testing.assert_close(found.bboxes[0], box, rtol=0, atol=1e-3, msg=stage)
+
+
+def found_at(x: float, y: float, width: float, height: float) -> list[torch.Tensor]:
+    """What the head puts out, in cells: one centre, sizes, and the rest to the centre."""
+    heat = torch.zeros(1, 10, 32, 32)
+    heat[0, 3, int(y), int(x)] = 1
+    sizes, offsets = torch.zeros(2, 1, 2, 32, 32)
+    sizes[0, :, int(y), int(x)] = torch.tensor([width, height])
+    offsets[0, :, int(y), int(x)] = torch.tensor([x - int(x), y - int(y)])
+    return [heat, sizes, offsets]

@@ -123,6 +123,7 @@ def test_boxes_and_metainfo_are_divided_by_the_ratio(ratio):
     results = results_of(
         photograph(),
         homography_matrix=homography,
+        border=np.array([2, 60, 5, 90], dtype=np.float32),
         pad_shape=(67, 93, 3),
         proposals=BOXES.numpy().copy(),
         proposals_scores=np.ones(3, dtype=np.float32),
@@ -138,6 +139,8 @@ def test_boxes_and_metainfo_are_divided_by_the_ratio(ratio):
     assert small['proposals'].dtype == np.float32
     assert small['scale_factor'] == (1 / 3 / k, 1 / 2 / k)
     assert large['scale_factor'] == (1 / 3, 1 / 2)
+    assert large['border'].tolist() == [2, 60, 5, 90]
+    np.testing.assert_allclose(small['border'] * k, [2, 60, 5, 90], rtol=1e-6)
     point = np.array([11.0, 7.0, 1.0])
     np.testing.assert_allclose(
         (small['homography_matrix'] @ point)[:2] * k, (homography @ point)[:2], rtol=1e-6

@@ -13,13 +13,15 @@ ROWS = [
     Row(('ATSS',), ['atss/c4.py'], Verdict('atss/c4.py', 'refused', 'no neck | none')),
     Row(('DETR',), ['detr/d.py'], Verdict('detr/d.py', 'refused', 'queries')),
     Row(('SSD',), ['ssd/s.py'], Verdict('ssd/s.py', 'fails', 'invariant 4: other losses')),
+    Row(('SSDLite',), ['ssd/l.py'], Verdict('ssd/l.py', 'cannot predict', 'AFP aligns it')),
 ]
 
 
 def test_summary_counts_configs_and_families():
     assert summary(ROWS) == (
-        f'Of the 6 configs of 4 families in MMDetection {mmdet.__version__}, 3 of 2 families are '
-        'aligned, 2 of 2 are refused, 1 fail, and 0 MMDetection itself cannot build.'
+        f'Of the 7 configs of 4 families in MMDetection {mmdet.__version__}, 3 of 2 families are '
+        'aligned, 2 of 2 are refused, 1 fail, 1 are aligned, but MMDetection itself cannot predict '
+        'with them, and 0 it cannot build.'
     )
 
 
@@ -29,7 +31,9 @@ def test_page_has_a_row_for_each_family_and_each_combination():
     assert '| atss | 3 | 2 aligned; 1 refused: no neck \\| none |' in lines
     assert '| detr | 1 | refused: queries |' in lines
     assert '| dyhead | 1 | aligned |' in lines
-    assert '| ssd | 1 | fails: invariant 4: other losses |' in lines
+    assert '| ssd | 2 | 1 cannot predict: AFP aligns it; 1 fails: invariant 4: other losses |' in (
+        lines
+    )
     assert '| atss/a.py | 3 | ATSS, FPN | aligned |' in lines
     assert 'Made by `python tools/check_zoo.py`. ' + summary(ROWS) in page
     assert '`sort/x.py`' in page
