@@ -33,16 +33,14 @@ def hooks(cfg: Config) -> Iterator[Hook]:
     Raises:
         ValueError: There is no hook of such a type.
     """
-    default = {'checkpoint': dict(type='CheckpointHook', interval=1)}
-    named = {
-        f'default_hooks.{name}': hook
-        for name, hook in (default | (cfg.get('default_hooks') or {})).items()
-        if hook is not None  # which takes away one of the runner's own
-    }
+    named = {'default_hooks.checkpoint': dict(type='CheckpointHook', interval=1)}
+    for name, hook in (cfg.get('default_hooks') or {}).items():
+        named[f'default_hooks.{name}'] = hook
     for index, hook in enumerate(cfg.get('custom_hooks') or ()):
         named[f'custom_hooks.{index}'] = hook
     for option, hook in named.items():
-        yield Hook(option, class_of(cfg, option, hook, HOOKS), hook)
+        if hook is not None:  # which takes away one of the runner's own
+            yield Hook(option, class_of(cfg, option, hook, HOOKS), hook)
 
 
 def class_of(cfg: Config, option: str, said: dict[str, Any], registry: Registry) -> type:

@@ -71,8 +71,8 @@ def stretch(said: dict[str, Any], kind: type, factor: Fraction) -> None:
         _stretch_option(said, option.split('.'), factor)
 
 
-def _options(kind: type) -> list[str]:
-    return [option for base in kind.__mro__ for option in TIMES.get(base.__name__, ())]
+def _options(kind: type) -> set[str]:
+    return {option for base in kind.__mro__ for option in TIMES.get(base.__name__, ())}
 
 
 def _stretch_option(said: Any, path: list[str], factor: Fraction) -> None:
