@@ -130,7 +130,8 @@ class Stage:
             ValueError: The config can't be a stage, or :meth:`check_folder` refuses.
         """
         try:
-            check_checkpoints(self.read)
+            if not self.given:
+                check_checkpoints(self.read)
             if self.needed:
                 _check_teacher(self.read, self.needed)
         except ValueError as error:
@@ -289,12 +290,13 @@ def _check_files(recipe: Path, names: list[str], teacher_checkpoint: Path | None
 def learning_from(cfg: Config, checkpoint: Path) -> Config:
     """A copy of a distiller's config whose teacher is another checkpoint.
 
-    Where ``load_from`` is the teacher's checkpoint, too, it becomes the same.
+    Where ``load_from``, or a variable of the file, is the teacher's checkpoint, too, it becomes the
+    same.
     """
     cfg = copy.deepcopy(cfg)
     said = cfg.model.teacher.get('checkpoint')
-    if said is not None and cfg.get('load_from') == said:
-        cfg.load_from = str(checkpoint)
+    for key in [key for key in cfg if said is not None and cfg[key] == said]:
+        cfg[key] = str(checkpoint)
     cfg.model.teacher.checkpoint = str(checkpoint)
     return cfg
 

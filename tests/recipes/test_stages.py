@@ -171,6 +171,7 @@ def test_a_stage_that_was_stopped_early(recipe, tmp_path, monkeypatch):
     assert teacher.finished and assistant.finished and not student.finished
     assert str(student) == f'student: 40 iterations, learns from {end}'
     assert student.cfg.load_from == student.cfg.model.teacher.checkpoint == str(end)
+    assert student.cfg.assistant_checkpoint == str(end)  # a variable, which the folder's config has
 
 
 def test_a_training_whose_checkpoint_was_deleted_is_not_finished(recipe, tmp_path, monkeypatch):
@@ -234,6 +235,16 @@ def test_what_would_leave_no_checkpoint_is_said_with_its_file(recipe, tmp_path):
     options = {'default_hooks.checkpoint.by_epoch': True}
     with pytest.raises(ValueError, match='^teacher.py: .*checkpoint.by_epoch must be False'):
         plan(recipe, tmp_path, cfg_options=options)
+
+
+def test_a_teacher_that_is_not_trained_need_not_leave_a_checkpoint(tmp_path):
+    cfg = Config(dict(train_cfg=dict(max_iters=40), default_hooks=dict(checkpoint=None)))
+    with pytest.raises(ValueError, match='^teacher.py: default_hooks.checkpoint is None'):
+        Stage('teacher', cfg, tmp_path / 'teacher').check()
+    given = tmp_path / 'given.pth'
+    stage = Stage('teacher', cfg, tmp_path / 'teacher', given=given)
+    stage.check()
+    assert stage.checkpoint == given
 
 
 def test_a_stage_without_a_teacher_learns_from_none(recipe, tmp_path):
