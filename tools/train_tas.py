@@ -2,9 +2,10 @@
 
 A recipe is a folder of plain configs: teacher.py, assistant.py, student.py, baseline.py and, if
 it has them, ceiling.py and one_stage.py. Each can be trained alone by tools/train.py. The order
-is teacher, ceiling, assistant, student, one_stage, baseline, baseline_long. A config finds the
-checkpoints of the stages before it in the environment variables TEACHER_CHECKPOINT and
-ASSISTANT_CHECKPOINT, which this tool sets.
+is teacher, ceiling, assistant, student, one_stage, baseline, baseline_long. Each stage learns from
+the last checkpoint of the one before it, whose path is put into its config, at
+model.teacher.checkpoint and, where that is the same, load_from. (The environment variables
+TEACHER_CHECKPOINT and ASSISTANT_CHECKPOINT are for configs that are trained alone.)
 
 After an interruption the same command continues: finished stages are not trained again. In the end
 the work folder has a config and a folder for each stage, results.md, results.json, and

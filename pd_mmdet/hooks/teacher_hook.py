@@ -156,7 +156,7 @@ def _pipelines(runner: Runner) -> Iterator[list[BaseTransform]]:
 
 def _check_scale(dataset: Dataset) -> None:
     """Not every head of MMDetection's notices that it is not told the scale of its small image."""
-    transforms = list(_transforms(dataset))
+    transforms = list(transforms_of(dataset))
     packs = [getattr(transform, 'pack', transform) for transform in transforms]
     if any(isinstance(transform, LowResolution) for transform in transforms):
         for pack in packs:

@@ -67,6 +67,8 @@ def train_or_exit(stage: Stage, tool: Path, gpus: int = 1) -> None:
         code = error.returncode
         print(f'\n{stage.name} failed (exit code {code}). {how_to_resume()}', file=sys.stderr)
         sys.exit(code if code > 0 else 128 - code)
+    except RuntimeError as error:
+        sys.exit(f'error: {error}')
 
 
 def how_to_resume() -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ..deploy import PACKAGE, deployed_pipeline
+from .checkpoints import expected_checkpoint
 from .given import Given
 from .pipelines import Pipelines, derived, with_views
-from .schedule import training_length
-from .stages import FILES, VARIABLES
+from .stages import VARIABLES
 from .terms import Choice, rounded
 from .write import Changed, Code, Remark
 
@@ -68,8 +69,7 @@ class Source:
             ValueError: The place has characters that MMEngine misreads.
         """
         cfg = (self.teacher if stage == 'teacher' else self.student).cfg
-        length, unit = training_length(cfg)
-        place = f'work_dirs/{self.name}/{stage}/{FILES[unit].format(length)}'
+        place = expected_checkpoint(cfg, Path('work_dirs', self.name, stage)).as_posix()
         if stage == 'teacher' and self.teacher_checkpoint:
             place = self.teacher_checkpoint
         # MMEngine takes such a default for a regular expression without spaces.

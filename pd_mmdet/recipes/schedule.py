@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import copy
 from fractions import Fraction
+from typing import Any
 
+from mmdet.engine.schedulers.quadratic_warmup import QuadraticWarmupParamScheduler
 from mmengine.config import Config
+from mmengine.optim.scheduler.param_scheduler import LinearParamScheduler
+from mmengine.registry import LOOPS, PARAM_SCHEDULERS
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+
+from .hooks import class_of, hooks
+from .times import TIMES, check_known, known, stretch, stretch_model
 
 LENGTHS = {'max_iters': 'iterations', 'max_epochs': 'epochs'}
 """The option of ``train_cfg`` that says how long, and its unit."""
-
-# What changes by iterations or epochs in these is all in the four keys below.
-STRETCHABLE = (
-    'ConstantLR',
-    'CosineAnnealingLR',
-    'LinearLR',
-    'MultiStepLR',
-    'PolyLR',
-    'QuadraticWarmupLR',
-)
-TIMES = ('begin', 'end', 'milestones', 'T_max')
 
 
 def training_length(cfg: Config) -> tuple[int, str]:
@@ -37,49 +34,75 @@ def training_length(cfg: Config) -> tuple[int, str]:
 def stretch_schedule(cfg: Config, factor: float | Fraction) -> Config:
     """A copy of a config that trains ``factor`` times as long.
 
-    Every scheduler's ``begin``, ``end``, ``milestones`` and ``T_max`` are scaled. A warm-up
-    (one that rises from the start) stays as it is, and so does a beginning at its end.
+    What happens at a point in time, by the loop, a scheduler, a hook or the model, happens
+    ``factor`` times as late: see :data:`.times.TIMES`. Intervals stay. So do a warm-up (a scheduler
+    that rises from the start) and a beginning at its end.
 
     Raises:
-        ValueError: A scheduler's type is none of ``STRETCHABLE``.
+        ValueError: Of a scheduler, or of an option that sounds like a point in time, it is not
+            known how.
     """
-    cfg = copy.deepcopy(cfg)
-    length, unit = training_length(cfg)
-    option = next(option for option in LENGTHS if LENGTHS[option] == unit)
-    cfg.train_cfg[option] = round(length * factor)
-    schedulers = cfg.get('param_scheduler') or []
-    schedulers = [schedulers] if isinstance(schedulers, dict) else schedulers
-    for scheduler in schedulers:
-        if scheduler.get('type') not in STRETCHABLE:
-            raise ValueError(
-                f'cannot stretch the schedule: param_scheduler has {scheduler}; '
-                f'known are {", ".join(STRETCHABLE)}'
-            )
-    warm_ups = [scheduler for scheduler in schedulers if _is_warm_up(scheduler)]
-    kept = {(warm_up.get('by_epoch', True), warm_up.get('end')) for warm_up in warm_ups}
-    for scheduler in schedulers:
-        if not _is_warm_up(scheduler):
-            begins_there = (scheduler.get('by_epoch', True), scheduler.get('begin', 0)) in kept
-            _stretch(scheduler, factor, begins_there)
+    cfg, factor = copy.deepcopy(cfg), Fraction(factor)
+    _stretch_loop(cfg, factor)
+    _stretch_schedulers(cfg, factor)
+    for hook in hooks(cfg):
+        check_known(hook.option, hook.said, hook.kind)
+        stretch(hook.said, hook.kind, factor)
+    stretch_model(cfg.get('model') or {}, factor)
     return cfg
 
 
-def _is_warm_up(scheduler: dict) -> bool:
-    rises = scheduler['type'] == 'QuadraticWarmupLR' or (
-        scheduler['type'] == 'LinearLR'
+def _stretch_loop(cfg: Config, factor: Fraction) -> None:
+    loop = cfg.train_cfg
+    by_epoch = training_length(cfg)[1] == 'epochs'
+    kind = EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop
+    if 'type' in loop:
+        kind = class_of(cfg, 'train_cfg', loop, LOOPS)
+    check_known('train_cfg', loop, kind)
+    stretch(loop, kind, factor)
+    if loop.get('dynamic_intervals'):
+        loop.dynamic_intervals = [
+            (round(begin * factor), interval) for begin, interval in loop.dynamic_intervals
+        ]
+
+
+def _stretch_schedulers(cfg: Config, factor: Fraction) -> None:
+    schedulers = cfg.get('param_scheduler') or []
+    schedulers = [schedulers] if isinstance(schedulers, dict) else schedulers
+    kinds = [class_of(cfg, 'param_scheduler', one, PARAM_SCHEDULERS) for one in schedulers]
+    for scheduler, kind in zip(schedulers, kinds):
+        if not known(kind):
+            raise ValueError(
+                f'cannot stretch the schedule: param_scheduler has {scheduler}; known are '
+                + ', '.join(name for name in TIMES if name.endswith('ParamScheduler'))
+            )
+    warm_ups = [_is_warm_up(scheduler, kind) for scheduler, kind in zip(schedulers, kinds)]
+    ends = {_time(one, 'end') for one, warm_up in zip(schedulers, warm_ups) if warm_up}
+    for scheduler, kind, warm_up in zip(schedulers, kinds, warm_ups):
+        if not warm_up:
+            _stretch_scheduler(scheduler, kind, factor, _time(scheduler, 'begin') in ends)
+
+
+def _is_warm_up(scheduler: dict[str, Any], kind: type) -> bool:
+    rises = issubclass(kind, QuadraticWarmupParamScheduler) or (
+        issubclass(kind, LinearParamScheduler)
         and scheduler.get('start_factor', 1 / 3) < scheduler.get('end_factor', 1.0)
     )
     return rises and scheduler.get('begin', 0) == 0
 
 
-def _stretch(scheduler: dict, factor: float | Fraction, keep_begin: bool) -> None:
+def _time(scheduler: dict[str, Any], option: str) -> tuple[bool, int | None]:
+    """A point in time, and whether it is one in epochs."""
+    return scheduler.get('by_epoch', True), scheduler.get(option, 0)
+
+
+def _stretch_scheduler(
+    scheduler: dict[str, Any], kind: type, factor: Fraction, keep_begin: bool
+) -> None:
     begin, end = scheduler.get('begin', 0), scheduler.get('end')
     fills = end is not None and scheduler.get('T_max') == end - begin
-    for key in TIMES:
-        value = scheduler.get(key)
-        if isinstance(value, (list, tuple)):
-            scheduler[key] = [round(time * factor) for time in value]
-        elif value is not None and not (key == 'begin' and keep_begin):
-            scheduler[key] = round(value * factor)
+    stretch(scheduler, kind, factor)
+    if keep_begin and begin:
+        scheduler['begin'] = begin
     if fills:  # one half-wave from begin to end, also where begin was kept
         scheduler['T_max'] = scheduler['end'] - scheduler.get('begin', 0)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import copy
 import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.runner import find_latest_checkpoint
 
 from ..config import OPTIONS, load_config
+from .checkpoints import (
+    check_checkpoints,
+    checkpoint_folder,
+    checkpoint_of_the_end,
+    expected_checkpoint,
+)
 from .schedule import stretch_schedule, training_length
 
 ORDER = ('teacher', 'ceiling', 'assistant', 'student', 'one_stage', 'baseline', 'baseline_long')
@@ -27,10 +33,7 @@ NEEDS = dict(
 """The stage from whose checkpoint a config learns."""
 
 VARIABLES = dict(teacher='TEACHER_CHECKPOINT', assistant='ASSISTANT_CHECKPOINT')
-"""The variables in which configs find the checkpoints of the stages before."""
-
-FILES = dict(iterations='iter_{}.pth', epochs='epoch_{}.pth')
-"""How MMEngine names checkpoints."""
+"""The variables in which a config that is trained alone finds the checkpoints of those before."""
 
 SHOWN = 8
 """How many differences between two configs a message lists."""
@@ -42,39 +45,59 @@ class Stage:
 
     Args:
         name: One of ``ORDER``, or another for the messages.
-        cfg: Its resolved config.
+        read: Its config, as it was read.
         folder: Where its config, logs and checkpoints go.
-        needed: The checkpoint from which it learns.
+        needed: The stage from which it learns.
         given: Its checkpoint where it is not trained here.
     """
 
     name: str
-    cfg: Config
+    read: Config
     folder: Path
-    needed: Path | None = None
+    needed: Stage | None = None
     given: Path | None = None
 
     @property
+    def cfg(self) -> Config:
+        """Its config, with the checkpoint of the stage from which it learns."""
+        return learning_from(self.read, self.needed.checkpoint) if self.needed else self.read
+
+    @property
     def checkpoint(self) -> Path:
-        """The last checkpoint of its training, there or not yet.
+        """The last checkpoint of its training; before its end, where that is expected.
 
         Not the best one: chosen on the validation set, it would flatter.
         """
-        length, unit = training_length(self.cfg)
-        return self.given or self.folder / FILES[unit].format(length)
+        if self.finished:
+            return self.latest
+        return expected_checkpoint(self.read, self.folder)
 
     @property
     def latest(self) -> Path | None:
         """The latest checkpoint that there is."""
-        record = self.folder / 'last_checkpoint'
-        if self.given or not record.is_file():
+        if self.given or not (self.folder / 'last_checkpoint').is_file():
             return self.given
-        latest = self.folder / Path(record.read_text()).name
+        # Only the name of what MMEngine says: the folder may have been moved since.
+        name = Path(find_latest_checkpoint(str(self.folder))).name
+        latest = self.checkpoints / name
         return latest if latest.is_file() else None
 
     @property
+    def checkpoints(self) -> Path:
+        """The folder of its checkpoints: its own, unless its config says another."""
+        return checkpoint_folder(self.read, self.folder)
+
+    @property
     def finished(self) -> bool:
-        return self.latest == self.checkpoint
+        """Whether its training came to its end, by itself or stopped early by a hook."""
+        if self.given or not self.latest:
+            return bool(self.given)
+        return self._end.is_file() or self.latest == checkpoint_of_the_end(self.read, self.folder)
+
+    @property
+    def _end(self) -> Path:
+        """The file that says that the training came to its end."""
+        return self.folder / 'finished.txt'
 
     @property
     def seconds(self) -> float | None:
@@ -85,10 +108,10 @@ class Stage:
     def __str__(self) -> str:
         if self.given:
             return f'{self.name}: not trained here, checkpoint: {self.given}'
-        length, unit = training_length(self.cfg)
+        length, unit = training_length(self.read)
         text = f'{self.name}: {length} {unit}'
         if self.needed:
-            text += f', learns from {self.needed}'
+            text += f', learns from {self.needed.checkpoint}'
         if self.finished:
             text += ', finished before'
         elif self.latest:
@@ -106,7 +129,13 @@ class Stage:
         Raises:
             ValueError: The config can't be a stage, or :meth:`check_folder` refuses.
         """
-        _check_checkpoint_hook(self)
+        try:
+            if not self.given:
+                check_checkpoints(self.read)
+            if self.needed:
+                _check_teacher(self.read, self.needed)
+        except ValueError as error:
+            raise ValueError(f'{self.name}.py: {error}') from None
         _check_auto_scale_lr(self)
         self.check_folder()
 
@@ -117,6 +146,7 @@ class Stage:
             ValueError: It was made with another config, or from another checkpoint.
         """
         if not self.folder.is_dir():
+            self._check_elsewhere()
             return
         advice = f'Nothing was changed. Name another --work-dir, or delete {self.folder}'
         if not self.config.is_file():
@@ -128,11 +158,20 @@ class Stage:
                 f'{self.folder} was made with other settings: '
                 f'{"; ".join(changed[:SHOWN])}{more}. {advice} and those of the stages after it.'
             )
-        if self.needed and self.needed.exists():
-            if self.needed.stat().st_mtime > self.config.stat().st_mtime:
-                raise ValueError(
-                    f'{self.folder} was begun before {self.needed} was written. {advice}.'
-                )
+        if self.needed and _older(self.config, self.needed):
+            raise ValueError(
+                f'{self.folder} was begun before {self.needed.checkpoint} was written. {advice}.'
+            )
+
+    def _check_elsewhere(self) -> None:
+        """Refuse to write over checkpoints of another training outside of its own folder."""
+        place = self.checkpoints
+        if place != self.folder and place.is_dir() and any(place.iterdir()):
+            raise ValueError(
+                f'{place}, where {self.name}.py has its checkpoints written (out_dir), holds files '
+                f'of another training, and {self.folder} is not there. Nothing was changed. Name '
+                f'another out_dir, or delete {place}.'
+            )
 
     def make_folder(self) -> None:
         """Make its folder and write its config, unless they are there."""
@@ -150,9 +189,10 @@ class Stage:
 
         Raises:
             subprocess.CalledProcessError: The training failed.
-            RuntimeError: It ended without its last checkpoint.
+            RuntimeError: It ended without a checkpoint.
         """
         self.make_folder()
+        self._end.unlink(missing_ok=True)  # of a training whose checkpoint was deleted since
         command = [tool, self.config, '--work-dir', self.folder]
         if self.latest:
             command += ['--resume', self.latest]
@@ -165,8 +205,9 @@ class Stage:
         finally:
             seconds = before + time.monotonic() - started
             (self.folder / 'seconds.txt').write_text(f'{seconds:.1f}\n')
-        if not self.finished:
+        if not self.latest:
             raise RuntimeError(f'the training of {self.name} ended without {self.checkpoint}')
+        self._end.write_text(f'{self.latest}\n')
 
 
 def _run(command: list[str]) -> None:
@@ -215,16 +256,15 @@ def plan(
     _check_files(recipe, names, teacher_checkpoint)
     stages: dict[str, Stage] = {}
     for name in names:
-        with reading_from({name: stage.checkpoint for name, stage in stages.items()}):
-            file = recipe / f'{name.removesuffix("_long")}.py'
-            cfg = load_config(file, cfg_options, splits=['train', 'val'])
+        file = recipe / f'{name.removesuffix("_long")}.py'
+        cfg = load_config(file, cfg_options, splits=['train', 'val'])
         if name == 'baseline_long':
             cfg = stretch_schedule(cfg, _share_of_all(cfg, stages))
         stage = Stage(
             name=name,
-            cfg=cfg,
+            read=cfg,
             folder=work_dir / name,
-            needed=stages[NEEDS[name]].checkpoint if name in NEEDS else None,
+            needed=stages[NEEDS[name]] if name in NEEDS else None,
             given=teacher_checkpoint if name == 'teacher' else None,
         )
         stage.check()
@@ -247,18 +287,26 @@ def _check_files(recipe: Path, names: list[str], teacher_checkpoint: Path | None
         raise FileNotFoundError(f'--teacher-checkpoint: no file at {teacher_checkpoint.absolute()}')
 
 
-@contextmanager
-def reading_from(checkpoints: dict[str, Path]) -> Iterator[None]:
-    """Tell the config that is read inside where the checkpoints of the stages before it are."""
-    before = dict(os.environ)
-    for name, variable in VARIABLES.items():
-        if name in checkpoints:
-            os.environ[variable] = str(checkpoints[name])
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+def learning_from(cfg: Config, checkpoint: Path) -> Config:
+    """A copy of a distiller's config whose teacher is another checkpoint.
+
+    Where ``load_from``, or a variable of the file, is the teacher's checkpoint, too, it becomes the
+    same.
+    """
+    cfg = copy.deepcopy(cfg)
+    said = cfg.model.teacher.get('checkpoint')
+    for key in [key for key in cfg if said is not None and cfg[key] == said]:
+        cfg[key] = str(checkpoint)
+    cfg.model.teacher.checkpoint = str(checkpoint)
+    return cfg
+
+
+def _check_teacher(cfg: Config, needed: Stage) -> None:
+    if not cfg.model.get('teacher'):
+        raise ValueError(
+            f'model has no teacher, so nothing would be learnt from {needed.name}: model must be a '
+            'distiller, whose teacher.checkpoint will be the file of that stage'
+        )
 
 
 def _share_of_all(cfg: Config, stages: dict[str, Stage]) -> Fraction:
@@ -266,7 +314,7 @@ def _share_of_all(cfg: Config, stages: dict[str, Stage]) -> Fraction:
     length, unit = training_length(cfg)
     total = 0
     for stage in (stages[name] for name in TAS if not stages[name].given):
-        stage_length, stage_unit = training_length(stage.cfg)
+        stage_length, stage_unit = training_length(stage.read)
         if stage_unit != unit:
             raise ValueError(
                 f'--baseline: baseline.py trains by {unit}, {stage.name}.py by {stage_unit}; '
@@ -276,18 +324,15 @@ def _share_of_all(cfg: Config, stages: dict[str, Stage]) -> Fraction:
     return Fraction(total, length)
 
 
-def _check_checkpoint_hook(stage: Stage) -> None:
-    unit = training_length(stage.cfg)[1]
-    by_epoch = stage.cfg.default_hooks.checkpoint.get('by_epoch', True)
-    if by_epoch != (unit == 'epochs'):
-        raise ValueError(
-            f'{stage.name}.py trains by {unit}, so default_hooks.checkpoint.by_epoch must be '
-            f'{not by_epoch}'
-        )
+def _older(config: Path, needed: Stage) -> bool:
+    """Whether a config was written before the checkpoint that it learns from."""
+    if not needed.finished:
+        return True
+    return needed.checkpoint.stat().st_mtime > config.stat().st_mtime
 
 
 def _check_auto_scale_lr(stage: Stage) -> None:
-    scale = stage.cfg.get('auto_scale_lr') or {}
+    scale = stage.read.get('auto_scale_lr') or {}
     if scale.get('enable') and 'base_batch_size' not in scale:
         raise ValueError(
             f'--auto-scale-lr: {stage.name}.py does not say auto_scale_lr = '

@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 from ..config import load_config
 from ..recipes.schedule import stretch_schedule, training_length
-from ..recipes.stages import NEEDS, Stage, reading_from
+from ..recipes.stages import Stage
 from .suite import Part, Suite
 
 
@@ -96,17 +96,17 @@ def _add(
         return
     needed = None
     if row.learns_from:
-        before = runs[recipe, _seed(suite, row.learns_from, seed), row.learns_from]
-        needed = before.stage.checkpoint
+        needed = runs[recipe, _seed(suite, row.learns_from, seed), row.learns_from].stage
     options = {**cfg_options, 'randomness.seed': seed}
-    cfg = _read(suite, part, name, options, needed)
+    cfg = _read(suite, part, name, options)
     if row.as_long_as:
         configs = [_read(suite, part, other, options) for other in row.as_long_as]
         total = sum(training_length(other)[0] for other in configs)
         cfg = stretch_schedule(cfg, Fraction(total, training_length(cfg)[0]))
     folder = work_dir / recipe / f'seed{seed}' / name
-    stage = Stage(name=name, cfg=cfg, folder=folder, needed=needed)
+    stage = Stage(name=name, read=cfg, folder=folder, needed=needed)
     stage.check()
+    _check_place(stage, runs)
     runs[recipe, seed, name] = Run(recipe, name, seed, stage)
 
 
@@ -114,17 +114,25 @@ def _seed(suite: Suite, name: str, seed: int) -> int:
     return suite.seeds[0] if suite.rows[name].once else seed
 
 
-def _read(
-    suite: Suite, part: Part, name: str, options: dict[str, Any], needed: Path | None = None
-) -> Config:
-    """The config of a row, which learns from the checkpoint ``needed``."""
+def _check_place(stage: Stage, runs: dict[tuple[str, int, str], Run]) -> None:
+    """Refuse that two runs write their checkpoints to one folder."""
+    for run in runs.values():
+        if run.stage.checkpoints == stage.checkpoints:
+            raise ValueError(
+                f'{run.stage.folder} and {stage.folder} would both have their checkpoints in '
+                f'{stage.checkpoints}: leave out_dir of default_hooks.checkpoint out of '
+                f'{stage.name}.py'
+            )
+
+
+def _read(suite: Suite, part: Part, name: str, options: dict[str, Any]) -> Config:
+    """The config of a row."""
     row = suite.rows[name]
-    with reading_from({NEEDS[row.config]: needed} if needed else {}):
-        return load_config(
-            part.recipe / f'{row.config}.py',
-            {**suite.options, **row.options, **options},
-            splits=['train', 'val'],
-        )
+    return load_config(
+        part.recipe / f'{row.config}.py',
+        {**suite.options, **row.options, **options},
+        splits=['train', 'val'],
+    )
 
 
 def seconds_left(runs: Sequence[Run]) -> float | None:

@@ -59,7 +59,7 @@ def test_more_gpus_than_there_are(monkeypatch, capsys, gpus):
 
 
 def test_each_stage_that_is_not_finished_gets_the_gpus(monkeypatch, tmp_path):
-    stage = Stage('teacher', Config(dict(train_cfg=dict(max_iters=3))), tmp_path / 'teacher')
+    stage = Stage('teacher', Config(dict(train_cfg=dict(max_epochs=3))), tmp_path / 'teacher')
     commands = []
 
     def run(command):
@@ -104,7 +104,7 @@ def test_the_rate_is_scaled_from_a_batch_size(recipe, tmp_path):
 
 
 def test_an_interruption_lets_a_launcher_end_its_processes(tmp_path):
-    stage = Stage('teacher', Config(dict(train_cfg=dict(max_iters=3))), tmp_path / 'teacher')
+    stage = Stage('teacher', Config(dict(train_cfg=dict(max_epochs=3))), tmp_path / 'teacher')
     tool = tmp_path / 'launcher.py'
     tool.write_text(LAUNCHER)
 

@@ -14,11 +14,29 @@ def lengths(stages: list[Stage]) -> dict[str, int]:
     return {stage.name: stage.cfg.train_cfg.max_iters for stage in stages}
 
 
-def finish(stage: Stage) -> None:
-    """Leave what a finished training leaves."""
+def write(stage: Stage, checkpoint: Path) -> Path:
+    """Leave what a training leaves at a checkpoint."""
     stage.make_folder()
-    stage.checkpoint.touch()
-    (stage.folder / 'last_checkpoint').write_text(str(stage.checkpoint))
+    checkpoint.parent.mkdir(exist_ok=True)
+    checkpoint.touch()
+    (stage.folder / 'last_checkpoint').write_text(str(checkpoint))
+    return checkpoint
+
+
+def finish(stage: Stage) -> None:
+    """Leave what a training leaves at its end."""
+    write(stage, stage.checkpoint)
+
+
+def train(monkeypatch: pytest.MonkeyPatch, stage: Stage, until: str) -> Path:
+    """Let a stage be trained by a process that ends with a checkpoint of that name."""
+
+    def run(_command: list[str]) -> None:
+        write(stage, stage.checkpoints / until)
+
+    monkeypatch.setattr('pd_mmdet.recipes.stages._run', run)
+    stage.train(Path('train.py'))
+    return stage.checkpoint
 
 
 def test_order_and_lengths(recipe, tmp_path):
@@ -58,9 +76,7 @@ def test_one_stage_is_planned_after_the_student(recipe, tmp_path):
 def test_state_of_a_stage(recipe, tmp_path):
     teacher = plan(recipe, tmp_path, cfg_options=SHORT)[0]
     assert not teacher.finished and teacher.latest is None
-    teacher.make_folder()
-    half = teacher.folder / 'iter_20.pth'
-    half.touch()
+    half = write(teacher, teacher.folder / 'iter_20.pth')
     # MMEngine writes the path as it was called then; the folder may have been moved.
     (teacher.folder / 'last_checkpoint').write_text('elsewhere/teacher/iter_20.pth')
     assert not teacher.finished and teacher.latest == half
@@ -126,10 +142,114 @@ def test_missing_files_are_named(recipe, tmp_path):
         plan(recipe, tmp_path, teacher_checkpoint=Path('no.pth'))
 
 
-def test_checkpoints_must_count_as_the_loop_does(recipe, tmp_path):
+EARLY = {
+    'custom_hooks': [dict(type='EarlyStoppingHook', monitor='coco/bbox_mAP')],
+    'default_hooks.checkpoint.interval': 4,
+}
+
+
+def test_a_stage_that_was_stopped_early(recipe, tmp_path, monkeypatch):
+    options = {**SHORT, **EARLY}
+    teacher, assistant, _ = plan(recipe, tmp_path, cfg_options=options)
+    expected = tmp_path / 'teacher' / 'iter_40.pth'
+    assert teacher.checkpoint == expected
+    assert str(assistant) == f'assistant: 40 iterations, learns from {expected}'
+
+    # What is killed goes on, …
+    killed = write(teacher, teacher.folder / 'iter_8.pth')
+    teacher, assistant, _ = plan(recipe, tmp_path, cfg_options=options)
+    assert not teacher.finished and teacher.latest == killed and teacher.checkpoint == expected
+
+    # … what has ended does not, and the next stage learns from where it ended.
+    stopped = train(monkeypatch, teacher, 'iter_12.pth')
+    assert stopped == tmp_path / 'teacher' / 'iter_12.pth' and teacher.finished
+    assert assistant.cfg.model.teacher.checkpoint == str(stopped)
+    end = train(monkeypatch, assistant, 'iter_28.pth')
+    assert Config.fromfile(assistant.config).model.teacher.checkpoint == str(stopped)
+
+    teacher, assistant, student = plan(recipe, tmp_path, cfg_options=options)
+    assert teacher.finished and assistant.finished and not student.finished
+    assert str(student) == f'student: 40 iterations, learns from {end}'
+    assert student.cfg.load_from == student.cfg.model.teacher.checkpoint == str(end)
+    assert student.cfg.assistant_checkpoint == str(end)  # a variable, which the folder's config has
+
+
+def test_a_training_whose_checkpoint_was_deleted_is_not_finished(recipe, tmp_path, monkeypatch):
+    teacher = plan(recipe, tmp_path, cfg_options={**SHORT, **EARLY})[0]
+    train(monkeypatch, teacher, 'iter_12.pth').unlink()
+    assert not teacher.finished
+
+    def killed(_command: list[str]) -> None:
+        write(teacher, teacher.folder / 'iter_4.pth')
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('pd_mmdet.recipes.stages._run', killed)
+    with pytest.raises(KeyboardInterrupt):
+        teacher.train(Path('train.py'))
+    assert teacher.latest and not teacher.finished
+
+
+def test_the_last_checkpoint_need_not_be_of_the_end(recipe, tmp_path, monkeypatch):
+    hook = {'save_last': False, 'interval': 12, 'filename_tmpl': 'net-{}.pt'}
+    options = SHORT | {f'default_hooks.checkpoint.{key}': value for key, value in hook.items()}
+    teacher, assistant, _ = plan(recipe, tmp_path, cfg_options=options)
+    last = tmp_path / 'teacher' / 'net-36.pt'
+    assert teacher.checkpoint == last
+    write(teacher, last)  # and killed then, before iteration 40
+    assert not teacher.finished and 'goes on from net-36.pt' in str(teacher)
+    train(monkeypatch, teacher, 'net-36.pt')
+    assert teacher.finished and assistant.cfg.model.teacher.checkpoint == str(last)
+
+
+def test_checkpoints_elsewhere(recipe, tmp_path):
+    big, here = tmp_path / 'big', tmp_path / 'here'
+    options = SHORT | {'default_hooks.checkpoint.out_dir': str(big)}
+    teacher, assistant, _ = plan(recipe, here, cfg_options=options)
+    assert teacher.checkpoint == big / 'teacher' / 'iter_40.pth'
+    assert assistant.cfg.model.teacher.checkpoint == str(teacher.checkpoint)
+    big.mkdir()
+    finish(teacher)
+    assert plan(recipe, here, cfg_options=options)[0].finished
+    # Another work folder would write over them.
+    with pytest.raises(ValueError, match='big/teacher, where teacher.py .* of another training'):
+        plan(recipe, tmp_path / 'there', cfg_options=options)
+
+
+def test_load_from_is_handed_over_where_it_is_the_teachers(recipe, tmp_path):
+    options = SHORT | {'load_from': 'mine.pth'}
+    student = plan(recipe, tmp_path, cfg_options=options)[2]
+    assert student.cfg.load_from == 'mine.pth'
+    assert student.cfg.model.teacher.checkpoint == str(tmp_path / 'assistant' / 'iter_40.pth')
+
+
+def test_a_stage_is_stale_when_what_it_learned_from_is_gone(recipe, tmp_path):
+    teacher, assistant, _ = plan(recipe, tmp_path, cfg_options=SHORT)
+    finish(teacher)
+    finish(assistant)
+    shutil.rmtree(teacher.folder)
+    with pytest.raises(ValueError, match='assistant was begun before .*iter_40.pth was written'):
+        plan(recipe, tmp_path, cfg_options=SHORT)
+
+
+def test_what_would_leave_no_checkpoint_is_said_with_its_file(recipe, tmp_path):
     options = {'default_hooks.checkpoint.by_epoch': True}
-    with pytest.raises(ValueError, match='checkpoint.by_epoch must be False'):
+    with pytest.raises(ValueError, match='^teacher.py: .*checkpoint.by_epoch must be False'):
         plan(recipe, tmp_path, cfg_options=options)
+
+
+def test_a_teacher_that_is_not_trained_need_not_leave_a_checkpoint(tmp_path):
+    cfg = Config(dict(train_cfg=dict(max_iters=40), default_hooks=dict(checkpoint=None)))
+    with pytest.raises(ValueError, match='^teacher.py: default_hooks.checkpoint is None'):
+        Stage('teacher', cfg, tmp_path / 'teacher').check()
+    given = tmp_path / 'given.pth'
+    stage = Stage('teacher', cfg, tmp_path / 'teacher', given=given)
+    stage.check()
+    assert stage.checkpoint == given
+
+
+def test_a_stage_without_a_teacher_learns_from_none(recipe, tmp_path):
+    with pytest.raises(ValueError, match='^assistant.py: model has no teacher, .* from teacher:'):
+        plan(recipe, tmp_path, cfg_options={'model.teacher': None})
 
 
 def test_stages_of_two_units_have_no_baseline_of_the_same_length(recipe, tmp_path):

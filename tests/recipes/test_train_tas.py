@@ -1,6 +1,7 @@
 import json
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from pd_mmdet.recipes.evaluate import build_model
 from pd_mmdet.recipes.stages import plan
@@ -127,6 +129,68 @@ def test_results_stand_where_the_picture_cannot_be_drawn(recipe, tmp_path):
     assert [row['name'] for row in rows] == ['teacher', 'assistant', 'student']
     table = result.stdout.rpartition('ratio 2')[2]
     assert all(f'| {row["name"]}' in table for row in rows)
+
+
+ENDS = dict(
+    # Stopped after 2 of 4 iterations, at the first validation.
+    teacher="""
+model.update(test_cfg=dict(score_thr=0.0))
+train_cfg = dict(max_iters=4, val_interval=2)
+default_hooks = dict(checkpoint=dict(interval=1, filename_tmpl='net-{}.pt'))
+stop = dict(type='EarlyStoppingHook', monitor='coco/bbox_mAP', stopping_threshold=-2.0)
+custom_hooks = [*_base_.custom_hooks, stop]
+""",
+    # Its last checkpoint is that of iteration 3 of 4, and elsewhere.
+    assistant="""
+train_cfg = dict(max_iters=4)
+default_hooks = dict(checkpoint=dict(interval=3, save_last=False, out_dir='{big}'))
+""",
+    # By epochs, with the runner's own hooks.
+    student="""
+default_hooks = None
+train_cfg = dict(_delete_=True, by_epoch=True, max_epochs=1)
+train_dataloader.update(sampler=dict(_delete_=True, type='DefaultSampler', shuffle=True))
+""",
+)
+
+
+def train_here(command: list[str]) -> None:
+    """Run tools/train.py in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, 'argv', command[1:])
+        patch.setenv('LOCAL_RANK', '0')
+        runpy.run_path(command[1], run_name='__main__')
+
+
+def test_trainings_that_end_in_other_ways(recipe, tmp_path, monkeypatch, capfd):
+    copy = shutil.copytree(recipe, tmp_path / 'a' / 'b' / 'recipe')
+    shutil.copytree(recipe.parents[1] / '_base_', tmp_path / 'a' / '_base_')
+    big, work = tmp_path / 'big', tmp_path / 'work'
+    for name, text in ENDS.items():
+        with (copy / f'{name}.py').open('a') as file:
+            file.write(text.replace('{big}', str(big)))
+    run = Mock(side_effect=train_here)
+    monkeypatch.setattr('pd_mmdet.recipes.stages._run', run)
+    options = [option for option in OPTIONS if 'max_iters' not in option]
+    monkeypatch.setattr(sys, 'argv', command(copy, '--work-dir', work, *options)[1:])
+    for _ in range(2):  # the second time nothing is trained
+        runpy.run_path(str(TOOL), run_name='__main__')
+    assert run.call_count == 3
+    said = capfd.readouterr().out
+    assert said.count('finished before') == 3
+
+    ends = dict(
+        teacher=work / 'teacher' / 'net-2.pt',
+        assistant=big / 'assistant' / 'iter_3.pth',
+        student=work / 'student' / 'epoch_1.pth',
+    )
+    assert f'assistant: 4 iterations, learns from {ends["teacher"]}\n' in said
+    assistant, student = (Config.fromfile(work / f'{name}.py') for name in ('assistant', 'student'))
+    assert assistant.model.teacher.checkpoint == str(ends['teacher'])
+    assert student.model.teacher.checkpoint == student.load_from == str(ends['assistant'])
+    rows = json.loads((work / 'results.json').read_text())['rows']
+    assert [(row['iterations'], row['epochs']) for row in rows] == [(2, None), (3, None), (4, 1)]
+    assert [(work / row['checkpoint']).resolve() for row in rows] == [*ends.values()]
 
 
 def test_a_failing_stage_stops_with_its_code(monkeypatch, capsys):

@@ -91,3 +91,29 @@ def test_the_time_that_is_left(suite_file, tmp_path):
         if not run.stage.finished:
             finish(run, 10)
     assert seconds_left(runs()) == 0
+
+
+def test_a_row_that_was_stopped_early(suite_file, tmp_path, monkeypatch):
+    def runs():
+        return plan(read_suite(suite_file), tmp_path, rows=['assistant'])
+
+    teacher = runs()[0].stage
+    stopped = teacher.folder / 'iter_12.pth'
+
+    def run(_command: list[str]) -> None:
+        stopped.touch()
+        (teacher.folder / 'last_checkpoint').write_text(str(stopped))
+
+    monkeypatch.setattr('pd_mmdet.recipes.stages._run', run)
+    teacher.train(tmp_path / 'train.py')
+    planned = runs()
+    assert planned[0].stage.finished and planned[0].stage.checkpoint == stopped
+    assert [run.stage.cfg.model.teacher.checkpoint for run in planned[1:]] == 2 * [str(stopped)]
+
+
+def test_two_seeds_do_not_share_a_folder_of_checkpoints(suite_file, tmp_path):
+    options = {'default_hooks.checkpoint.out_dir': str(tmp_path / 'big')}
+    with pytest.raises(
+        ValueError, match='seed1/assistant and .*seed2/assistant would both .*big/assistant'
+    ):
+        plan(read_suite(suite_file), tmp_path, rows=['assistant'], cfg_options=options)
