@@ -4,6 +4,9 @@ Takes one config for each distinct combination of detector, necks, heads, prior 
 assigners and RoI extractors, builds student and assistant with random weights, and checks
 invariants 1 to 4 on noise.
 Needs no data, no GPU and no network. Exits with 1 if a config fails an invariant.
+
+With --chain, a config of each kind of detector goes through all commands instead, from make_recipe
+to the cost report, on a few small images; the page gets a table with a column for each step.
 """
 
 from __future__ import annotations
@@ -20,12 +23,14 @@ from fnmatch import fnmatch
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pd_mmdet.ratio import parse_ratio
+from pd_mmdet.zoo.chain import CHAIN, Stranger, run_chain
 from pd_mmdet.zoo.check import Verdict, check_config, prepare_process
 from pd_mmdet.zoo.configs import find_configs, parts, read_config, representatives
-from pd_mmdet.zoo.table import Row, markdown, summary
+from pd_mmdet.zoo.table import Row, chain_of, chain_section, markdown, summary, with_chain
 
 CACHE = Path('work_dirs', 'check_zoo.jsonl')
 
@@ -40,6 +45,9 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         metavar='CONFIG',
         help="check these, files or patterns of MMDetection's ('atss/*'), and write no page",
+    )
+    parser.add_argument(
+        '--chain', action='store_true', help='try the commands instead, which takes half an hour'
     )
     parser.add_argument('--ratio', type=parse_ratio, default=Fraction(2), help='default: 2')
     parser.add_argument('--jobs', type=int, default=2, help='processes (default: 2)')
@@ -74,7 +82,7 @@ def read_parts(name: str) -> tuple[str, ...] | None:
     return parts(cfg.model)
 
 
-def in_processes(function: Callable, names: Iterable[str], jobs: int) -> Iterator[tuple[str, Any]]:
+def in_processes(function: Callable, names: Iterable, jobs: int) -> Iterator[tuple[Any, Any]]:
     """Each name, in the order in which they end, and what the function makes of it or raises."""
     context = multiprocessing.get_context('fork')  # torch and mmdet are imported once
     with ProcessPoolExecutor(jobs, context, initializer=prepare_process) as pool:
@@ -128,8 +136,36 @@ def cached(args: argparse.Namespace) -> dict[str, Verdict]:
     return {verdict.config: verdict for verdict in verdicts if verdict.status != 'fails'}
 
 
+def try_chain(number: int) -> dict[str, str]:
+    """Take a config through all commands, in a folder that is removed afterwards."""
+    with TemporaryDirectory() as folder, Stranger() as stranger:
+        return run_chain(CHAIN[number], Path(folder, 'chain'), stranger)
+
+
+def chain(args: argparse.Namespace) -> None:
+    """Try the commands on all configs of the chain, and write that section of the page."""
+    outcomes: dict[int, dict[str, str]] = {}
+    for number, outcome in in_processes(try_chain, range(len(CHAIN)), args.jobs):
+        if isinstance(outcome, Exception):
+            raise outcome
+        outcomes[number] = outcome
+        failed = [f'{step}: {reason}' for step, reason in outcome.items() if reason]
+        progress = f'[{len(outcomes)}/{len(CHAIN)}]'
+        print(progress, CHAIN[number], '; '.join(failed) or 'ok', flush=True)
+    named = {str(link): outcomes[number] for number, link in enumerate(CHAIN)}
+    section = chain_section(named, 'python tools/check_zoo.py --chain')
+    args.out.write_text(with_chain(args.out.read_text(), section))
+    print(f'Written: {args.out}')
+    failing = [name for name, steps in named.items() if any(steps.values())]
+    if failing:
+        sys.exit(f'{len(failing)} fail: {", ".join(failing)}')
+
+
 def main() -> None:
     args = parse_args()
+    if args.chain:
+        chain(args)
+        return
     if args.configs:
         verdicts = check_all(select(args.configs), args)
     else:
@@ -142,7 +178,9 @@ def main() -> None:
         command = 'python tools/check_zoo.py' + ' --all' * args.all
         if args.ratio != 2:
             command += f' --ratio {args.ratio}'
-        args.out.write_text(markdown(rows, unreadable, command))
+        page = markdown(rows, unreadable, command)
+        kept = chain_of(args.out.read_text()) if args.out.is_file() else ''
+        args.out.write_text(with_chain(page, kept) if kept else page)
         print(f'{summary(rows)}\nWritten: {args.out}')
     failing = sorted(name for name, verdict in verdicts.items() if verdict.status == 'fails')
     if failing:

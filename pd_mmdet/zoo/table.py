@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 import mmdet
 
+from .chain import STEPS
 from .check import Verdict
+
+CHAIN = '## The chain of commands'
 
 
 class Row(NamedTuple):
@@ -66,6 +69,44 @@ def markdown(rows: Sequence[Row], unreadable: Sequence[str], command: str) -> st
         names = ', '.join(f'`{name}`' for name in unreadable)
         lines += ['', f'Not readable, since they inherit from files that are not there: {names}.']
     return '\n'.join(lines) + '\n'
+
+
+def with_chain(page: str, chain: str) -> str:
+    """The page with another section on the chain of commands, its last one."""
+    return f'{page.partition(CHAIN)[0].rstrip()}\n\n{chain}'
+
+
+def chain_of(page: str) -> str:
+    """The section on the chain of commands of a page, ``''`` if it has none."""
+    _, title, text = page.partition(CHAIN)
+    return title + text
+
+
+def chain_section(outcomes: dict[str, dict[str, str]], command: str) -> str:
+    """The section on the chain of commands: a row a config, a column a step.
+
+    Args:
+        outcomes: Name of a config → step → why it failed, ``''`` where it did not.
+        command: What made it.
+    """
+    rows = [(name, *(_step(steps.get(step)) for step in STEPS)) for name, steps in outcomes.items()]
+    lines = [
+        CHAIN,
+        '',
+        f'Made by `{command}`. Each config goes through the commands as a user would: a recipe is '
+        'made of it at ratio 2 (with itself as the teacher), all stages are trained for two '
+        'iterations, the table and the picture are made, the student is exported, predicts in a '
+        'process that cannot import this package what it predicted before, and its costs are '
+        'reported. Pipelines, hooks, losses and metrics are the stock ones; networks are narrow, '
+        'images few and small.',
+        '',
+        *_table(('config', *STEPS), rows),
+    ]
+    return '\n'.join(lines) + '\n'
+
+
+def _step(reason: str | None) -> str:
+    return '–' if reason is None else reason or '✓'
 
 
 def _families(rows: Iterable[Row]) -> list[tuple]:

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import mmdet
 
+from pd_mmdet.zoo.chain import STEPS
 from pd_mmdet.zoo.check import Verdict
-from pd_mmdet.zoo.table import Row, markdown, summary
+from pd_mmdet.zoo.table import Row, chain_of, chain_section, markdown, summary, with_chain
 
 ROOT = Path(__file__).parents[2]
 ROWS = [
@@ -44,3 +45,15 @@ def test_readme_and_page_give_the_same_counts():
     page = (ROOT / 'docs' / 'zoo.md').read_text()
     sentence = page[page.index('Of the ') :].split('\n')[0]
     assert sentence in ' '.join((ROOT / 'README.md').read_text().split())
+
+
+def test_the_chain_is_the_last_section_and_stays():
+    page = markdown(ROWS, [], 'python tools/check_zoo.py')
+    outcomes = {'a': dict.fromkeys(STEPS, ''), 'b': dict(recipe='', training='ValueError: no | 1')}
+    section = chain_section(outcomes, 'python tools/check_zoo.py --chain')
+    whole = with_chain(page, section)
+    assert whole.startswith(page) and chain_of(whole) == section and chain_of(page) == ''
+    assert with_chain(whole, section) == whole
+    lines = section.splitlines()
+    assert f'| a |{" ✓ |" * len(STEPS)}' in lines
+    assert f'| b | ✓ | ValueError: no \\| 1 |{" – |" * (len(STEPS) - 2)}' in lines
