@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
+from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from torch import nn
 from torch.utils.data import Dataset
@@ -57,6 +58,8 @@ def _check_split(stage: Stage, split: str) -> None:
     model = with_preprocessor(cfg.model, cfg.get('data_preprocessor'))
     preprocessor = task.MODELS.build(copy.deepcopy(model)).data_preprocessor
     dataset = task.DATASETS.build(copy.deepcopy(cfg[loader].dataset))
+    # What resizes whole batches asks for the iteration.
+    MessageHub.get_instance('preflight').update_info_dict(dict(iter=0, epoch=0))
     indices = _extremes(dataset)
     _try(stage, loader, dataset, indices, preprocessor, split == 'train')
     for pipeline in _switched_pipelines(cfg) if split == 'train' else []:

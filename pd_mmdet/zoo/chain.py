@@ -267,7 +267,8 @@ def run_file(command: list[object]) -> str:
     argv, said = [str(argument) for argument in command], StringIO()
     at_end = signal.getsignal(signal.SIGTERM)  # train_tas.py sets its own
     # Of each name MMEngine has one visualizer a process, with the folder of the first run.
-    Visualizer._instance_dict.clear()
+    for kind in (Visualizer, *Visualizer.__subclasses__()):
+        kind._instance_dict.clear()
     with (
         patch.object(sys, 'argv', argv),
         # Configs are written as they are: making them pretty takes most of the time.
