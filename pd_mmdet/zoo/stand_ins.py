@@ -10,8 +10,9 @@ from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
 import mmcv.ops
+import numpy as np
 import torch.nn.functional as F
-from mmdet.models.dense_heads import SSDHead
+from mmdet.models.dense_heads import SSDHead, paa_head
 from torch import Tensor
 
 
@@ -28,9 +29,12 @@ def operators() -> Iterator[None]:
 
 @contextmanager
 def stand_ins() -> Iterator[None]:
-    """The same, and what MMDetection's own heads lack."""
+    """The same, and what MMDetection's own heads need on noise, or lack."""
     with ExitStack() as stack:
         stack.enter_context(operators())
+        if paa_head.skm:  # PAA says itself that it needs scikit-learn
+            mixture = in_double_precision(paa_head.skm.GaussianMixture)
+            stack.enter_context(patch.object(paa_head.skm, 'GaussianMixture', mixture))
         if not hasattr(SSDHead, 'loss_cls'):  # MMDetection 3.5.1 asks for it when SSD predicts
             stack.enter_context(patch.object(SSDHead, 'loss_cls', None, create=True))
         yield
@@ -68,3 +72,14 @@ def deform_roi_pool(
         shift = gamma * offset.flatten(2).mean(2).repeat(1, 2) * sides
         rois = rois + F.pad(shift, (1, 0))
     return mmcv.ops.roi_align(features, rois, output_size, spatial_scale, sampling_ratio)
+
+
+def in_double_precision(mixture: type) -> type:
+    """PAA's mixture of Gaussians for losses as large as noise has, where a component is often one
+    loss alone: single precision may give that a variance below 0."""
+
+    class InDoublePrecision(mixture):
+        def fit(self, losses: np.ndarray) -> mixture:
+            return super().fit(losses.astype(np.float64))
+
+    return InDoublePrecision

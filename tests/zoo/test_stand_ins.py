@@ -1,22 +1,27 @@
 import sys
 
 import mmcv.ops
+import numpy as np
 import pytest
 import torch
 from mmcv.ops.masked_conv import MaskedConv2d
-from mmdet.models.dense_heads import SSDHead
+from mmdet.models.dense_heads import SSDHead, paa_head
 
 from pd_mmdet.zoo.stand_ins import carafe, deform_roi_pool, stand_ins
 
 
 def test_everything_is_as_it_was_afterwards():
     modules = [sys.modules[f'mmcv.ops.{name}'] for name in ('carafe', 'masked_conv')]
-    before = modules[0].carafe, modules[1].masked_conv2d, hasattr(SSDHead, 'loss_cls')
+
+    def state() -> tuple:
+        operators = modules[0].carafe, modules[1].masked_conv2d
+        return *operators, paa_head.skm.GaussianMixture, hasattr(SSDHead, 'loss_cls')
+
+    before = state()
     with pytest.raises(KeyError), stand_ins():
         assert modules[0].carafe is carafe
         raise KeyError
-    after = modules[0].carafe, modules[1].masked_conv2d, hasattr(SSDHead, 'loss_cls')
-    assert after == before
+    assert state() == before
 
 
 def test_carafe_is_a_weighted_sum_of_each_cells_neighbours():
@@ -56,3 +61,23 @@ def test_deformed_pooling_without_an_offset_is_roi_align():
     moved = rois + torch.tensor([[0, 5.0, 0, 5, 0]])
     expected = mmcv.ops.roi_align(features, moved, (3, 3), 0.5, 0)
     torch.testing.assert_close(deform_roi_pool(features, rois, offset, (3, 3), 0.5), expected)
+
+
+def test_the_mixture_of_large_losses_is_that_of_small_ones():
+    """Six losses of which one lies apart: in single precision scikit-learn 1.9 fails on them."""
+    losses = np.array(
+        [[20.544493], [21.384934], [21.969282], [22.445339], [23.120468], [27.280193]]
+    )
+    options = dict(
+        weights_init=[0.5, 0.5],
+        means_init=losses[[0, -1]],
+        precisions_init=[[1.0], [1.0]],
+        covariance_type='diag',
+        random_state=0,
+    )
+    single = losses.astype(np.float32)
+    exact = paa_head.skm.GaussianMixture(2, **options).fit(losses)
+    with stand_ins():
+        found = paa_head.skm.GaussianMixture(2, **options).fit(single)
+    assert found.predict(single).tolist() == exact.predict(losses).tolist() == [0, 0, 0, 0, 0, 1]
+    np.testing.assert_allclose(found.means_, exact.means_, rtol=1e-6)
