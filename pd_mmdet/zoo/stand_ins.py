@@ -16,7 +16,7 @@ from ..cpu_operators import cpu_operators
 
 @contextmanager
 def stand_ins() -> Iterator[None]:
-    """Replace operators that only a GPU has, and what MMDetection's heads need on noise, or lack."""
+    """Replace operators that only a GPU has, and add what MMDetection's heads lack on noise."""
     with ExitStack() as stack:
         stack.enter_context(cpu_operators())
         if paa_head.skm:  # PAA says itself that it needs scikit-learn
