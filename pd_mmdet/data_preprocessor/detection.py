@@ -25,6 +25,11 @@ class PairedDetDataPreprocessor(PairedDataPreprocessor):
     channel_order = '_channel_conversion'
     packing = 'PackPairedDetInputs'
 
+    def _to_pair(self, side: DetDataPreprocessor, divisor: int) -> DetDataPreprocessor:
+        side = super()._to_pair(side, divisor)
+        side.pad_mask = side.pad_seg = True  # to the same multiples as the image
+        return side
+
     def _check_augments(self) -> None:
         divisor = self.paired['student'].pad_size_divisor
         for augment in self.student.batch_augments or ():

@@ -58,8 +58,9 @@ def _check_split(stage: Stage, split: str) -> None:
     model = with_preprocessor(cfg.model, cfg.get('data_preprocessor'))
     preprocessor = task.MODELS.build(copy.deepcopy(model)).data_preprocessor
     dataset = task.DATASETS.build(copy.deepcopy(cfg[loader].dataset))
-    # What resizes whole batches asks for the iteration.
-    MessageHub.get_instance('preflight').update_info_dict(dict(iter=0, epoch=0))
+    hub = MessageHub.get_current_instance()
+    if hub.get_info('iter') is None:  # what resizes whole batches asks for it
+        hub.update_info('iter', 0)
     indices = _extremes(dataset)
     _try(stage, loader, dataset, indices, preprocessor, split == 'train')
     for pipeline in _switched_pipelines(cfg) if split == 'train' else []:

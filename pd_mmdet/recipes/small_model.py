@@ -37,6 +37,8 @@ def small_detector(model: dict, ratio: Fraction) -> dict[str, Any]:
     """
     changes: dict[str, Any] = {}
     preprocessor = _small_batches(model.get('data_preprocessor') or {}, ratio)
+    if 'pad_size_divisor' in preprocessor and 'mask' in str(model):
+        preprocessor['pad_mask'] = True
     if preprocessor:
         changes['data_preprocessor'] = preprocessor
     backbone = unfrozen(model.get('backbone', {}))
