@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dist import barrier, get_rank
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import (
@@ -31,7 +32,8 @@ def load_data(path: str | os.PathLike, map_location: Any = 'cpu') -> dict:
     Args:
         path: A local file, an ``http(s)://`` address, or a name in the zoos that MMEngine
             knows, such as ``torchvision://resnet50`` or
-            ``open-mmlab://detectron2/resnet50_caffe``. Downloads stay in ``torch.hub``'s cache.
+            ``open-mmlab://detectron2/resnet50_caffe``. Downloads stay in ``torch.hub``'s cache;
+            all processes of a distributed training must ask for them, as the first one downloads.
         map_location: Where tensors go, as for :func:`torch.load`.
 
     Raises:
@@ -91,12 +93,27 @@ def _resolve(path: str) -> str:
 
 def _open(place: str, map_location: Any) -> Any:
     if place.startswith(('http://', 'https://')):
-        return torch.hub.load_state_dict_from_url(
-            place, map_location=map_location, weights_only=True
-        )
+        return _download(place, map_location)
     if not os.path.isfile(place):
         raise FileNotFoundError(f'no checkpoint at {os.path.abspath(place)}')
     return torch.load(place, map_location=map_location, weights_only=True)
+
+
+def _download(address: str, map_location: Any) -> Any:
+    """Open a file of the web; of several processes the first fetches it for all."""
+
+    def load() -> Any:
+        return torch.hub.load_state_dict_from_url(
+            address, map_location=map_location, weights_only=True
+        )
+
+    if get_rank() == 0:
+        try:
+            return load()
+        finally:  # or the others would wait for ever where it fails
+            barrier()
+    barrier()
+    return load()
 
 
 def _why_refused(place: str, error: Exception) -> str:

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 from fractions import Fraction
 
 import torch
@@ -44,10 +45,33 @@ class ISRD(nn.Module):
         Raises:
             ValueError: The feature covers less than the large image.
         """
-        rebuilt = self.reconstruct(feature, target.shape[-2:])
-        distance = F.l1_loss(rebuilt.float(), target.float(), reduction='none').mean(1)
-        inside = unpadded(img_shapes, target.shape[-2:], target.device)
-        return (distance * inside).sum() / sum(height * width for height, width in img_shapes)
+        size = tuple(target.shape[-2:])
+        rebuilt, target, order = self._comparable(feature, target)
+        distance = F.l1_loss(rebuilt.float(), target.float(), reduction='none')
+        if any(tuple(shape) != size for shape in img_shapes):
+            distance = distance * order(unpadded(img_shapes, size, distance.device)[:, None])
+        pixels = sum(height * width for height, width in img_shapes)
+        return distance.sum() / (target.shape[1] * pixels)
+
+    def _comparable(
+        self, feature: Tensor, target: Tensor
+    ) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
+        """The rebuilt images and the target in one order of pixels, and what brings others to it.
+
+        Where cells tile the image it is that of ``conv``: to shuffle the target, which gets no
+        gradient, is cheaper than to shuffle what is rebuilt, forth and back.
+        """
+        size, upscale = tuple(target.shape[-2:]), self.shuffle.upscale_factor
+        tiled = tuple(cells * upscale for cells in feature.shape[-2:])
+        if self.cell != upscale or size != tiled:
+            return self.reconstruct(feature, size), target, lambda image: image
+        target = self._by_cell(target)
+        return self.act(self.conv(feature)).view(target.shape), target, self._by_cell
+
+    def _by_cell(self, image: Tensor) -> Tensor:
+        """A view (N, C, r, r, h, w) of an image (N, C, h * r, w * r): the order of ``conv``."""
+        r = self.shuffle.upscale_factor
+        return image.unflatten(3, (-1, r)).unflatten(2, (-1, r)).permute(0, 1, 3, 5, 2, 4)
 
     def reconstruct(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
         """Rebuild large images of ``size`` (H, W).

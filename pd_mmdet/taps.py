@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from difflib import get_close_matches
-from functools import partial
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -59,9 +58,11 @@ def find_module(model: nn.Module, path: str, side: str) -> nn.Module:
     Raises:
         ValueError: If there is none; the message says which names exist near it.
     """
+    # Taps ask in every step: the list of all modules is for the message alone.
+    with suppress(AttributeError):
+        if path:
+            return model.get_submodule(path)
     modules = dict(model.named_modules())
-    if path and path in modules:
-        return modules[path]
     near = get_close_matches(path, modules, n=5, cutoff=0.4)
     parent = path.rpartition('.')[0]
     while parent and parent not in modules:
@@ -71,17 +72,18 @@ def find_module(model: nn.Module, path: str, side: str) -> nn.Module:
     raise ValueError(f'tap {path!r} names nothing in the {side}; near it: {names}')
 
 
-_unseen = ContextVar('unseen', default=False)
+_watching: ContextVar[tuple[Taps, ...]] = ContextVar('watching', default=())
+"""The taps whose ``with`` block runs."""
 
 
 @contextmanager
 def unseen() -> Iterator[None]:
     """Hide what modules put out from all taps: a pass that is made beside the one they watch."""
-    token = _unseen.set(True)
+    token = _watching.set(())
     try:
         yield
     finally:
-        _unseen.reset(token)
+        _watching.reset(token)
 
 
 @contextmanager
@@ -104,7 +106,8 @@ class Taps(AbstractContextManager):
     """Collect what named modules put out during one forward pass.
 
     Args:
-        model: The tapped model; it carries hooks only inside the ``with`` block.
+        model: The tapped model; its modules keep their hooks, which do nothing outside of the
+            ``with`` block: what is compiled does not see hooks that are registered inside of it.
         paths: Paths of the modules, as in ``model.named_modules()``.
         side: What the model is called in messages.
         stop: End the forward pass (and the ``with`` block) once all outputs are there.
@@ -127,16 +130,18 @@ class Taps(AbstractContextManager):
     def __enter__(self) -> Taps:
         self.outputs = {}
         self._versions: dict[str, list[int]] = {}
-        self._handles = [self._watch(path, module) for path, module in self.modules.items()]
+        for module in self.modules.values():
+            _hook(module)
+        self._token = _watching.set((*_watching.get(), self))
         return self
 
-    def _watch(self, path: str, module: nn.Module) -> Any:
-        """Let what a module puts out be kept, until ``remove`` of what is returned is called."""
-        return module.register_forward_hook(partial(self._keep, path))
+    def see(self, module: nn.Module, output: Any) -> None:
+        """Keep what a module puts out, if it is a tapped one."""
+        for path, tapped in self.modules.items():
+            if tapped is module:
+                self._keep(path, output)
 
-    def _keep(self, path: str, module: nn.Module, args: tuple, output: Any) -> None:
-        if _unseen.get():
-            return
+    def _keep(self, path: str, output: Any) -> None:
         if path in self.outputs:
             raise ValueError(
                 f'tap {path!r} runs more than once in a forward pass: tap another place'
@@ -147,8 +152,7 @@ class Taps(AbstractContextManager):
             raise _AllTapped
 
     def __exit__(self, exc_type: type | None, *_: object) -> bool:
-        for handle in self._handles:
-            handle.remove()
+        _watching.reset(self._token)
         if exc_type in (None, _AllTapped):
             for path, noted in self._versions.items():
                 if versions(self.outputs[path]) != noted:
@@ -156,6 +160,25 @@ class Taps(AbstractContextManager):
                         f'tap {path!r}: a later module overwrites its output in place; tap that one'
                     )
         return exc_type is _AllTapped
+
+
+def _hook(module: nn.Module) -> None:
+    """Let a module hand over what goes on from it, which the last of its hooks can replace."""
+    hooks = module._forward_hooks
+    if next(reversed(hooks.values()), None) is _hand_over:  # copies of a module carry it, too
+        return
+    for key in [key for key, hook in hooks.items() if hook is _hand_over]:
+        del hooks[key]
+    module.register_forward_hook(_hand_over)
+
+
+def _hand_over(module: nn.Module, args: tuple, output: Any) -> None:
+    """A forward hook: what a module puts out, to the taps that watch.
+
+    It knows no model and no taps, so that it stays right in a copy of the model.
+    """
+    for taps in _watching.get():
+        taps.see(module, output)
 
 
 def versions(output: Any) -> list[int]:

@@ -1,6 +1,12 @@
+import multiprocessing
 import os
 import pickle
+import threading
+import time
 import zipfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +171,57 @@ def test_names_of_zoos(monkeypatch):
     assert asked[-1][0].endswith('resnet50_msra-5891d200.pth')
     with pytest.raises(ValueError, match='resnet18'):
         load_data('torchvision://resnet181')
+
+
+class Files(SimpleHTTPRequestHandler):
+    """Serves a folder slowly, and notes which files it is asked for."""
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        time.sleep(0.3)
+        super().do_GET()
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
+    """A server of the file ``data.pth``; what is downloaded goes to another folder."""
+    torch.save(dict(state_dict=dict(weight=torch.ones(2))), tmp_path / 'data.pth')
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    monkeypatch.setenv('no_proxy', '*')
+    handler = partial(Files, directory=tmp_path)
+    with ThreadingHTTPServer(('localhost', 0), handler) as server:
+        server.asked = []
+        threading.Thread(target=server.serve_forever).start()
+        yield server
+        server.shutdown()
+
+
+def open_in_process(rank: int, meeting: Path, address: str, found: multiprocessing.Queue) -> None:
+    torch.distributed.init_process_group('gloo', f'file://{meeting}', rank=rank, world_size=2)
+    try:
+        found.put(load_data(address)['state_dict']['weight'].tolist())
+    except Exception as error:
+        found.put(type(error).__name__)
+
+
+@pytest.mark.parametrize('name, wanted', [('data.pth', [1, 1]), ('missing.pth', 'HTTPError')])
+def test_one_of_several_processes_downloads(tmp_path, web, name, wanted):
+    address = f'http://localhost:{web.server_port}/{name}'
+    fork = multiprocessing.get_context('fork')
+    found = fork.Queue()
+    processes = [
+        fork.Process(target=open_in_process, args=(rank, tmp_path / 'meeting', address, found))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    assert [found.get(timeout=60) for _ in processes] == [wanted, wanted]
+    for process in processes:
+        process.join()
+    assert len(web.asked) == (1 if name == 'data.pth' else 2)
 
 
 def test_mmengine_refuses_hostile_files(tmp_path, plain_mmengine):

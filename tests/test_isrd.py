@@ -64,13 +64,14 @@ def test_reads_pixel_shuffle_then_prelu():
     torch.testing.assert_close(rebuilt[0, :, 4:8, 8:12], block)
 
 
+@pytest.mark.parametrize('padded', [False, True])
 @pytest.mark.parametrize(('stride', 'ratio'), [(2, '2'), (2, '3/2'), (4, '4'), (2, '5/4')])
-def test_loss_is_the_mean_over_unpadded_pixels(stride, ratio):
+def test_loss_is_the_mean_over_unpadded_pixels(stride, ratio, padded):
     isrd = build(stride, ratio)
     feature = torch.randn(2, 4, 16 // stride, 16 // stride)
     side = int(16 * Fraction(ratio))
     target = torch.randn(2, 3, side, side)
-    shapes = [(side, side - 3), (side - 5, side - 1)]
+    shapes = [(side, side - 3), (side - 5, side - 1)] if padded else [(side, side)] * 2
     rebuilt = isrd.reconstruct(feature, (side, side))
     distances = torch.cat(
         [
@@ -79,6 +80,13 @@ def test_loss_is_the_mean_over_unpadded_pixels(stride, ratio):
         ]
     )
     torch.testing.assert_close(isrd(feature, target, shapes), distances.mean())
+
+
+def test_loss_of_cells_that_reach_beyond_the_image():
+    isrd = build(2, '2')
+    feature, target = torch.randn(1, 4, 3, 3), torch.randn(1, 3, 10, 11)
+    distance = (isrd.reconstruct(feature, (12, 12))[..., :10, :11] - target).abs().mean()
+    torch.testing.assert_close(isrd(feature, target, [(10, 11)]), distance)
 
 
 def test_padding_changes_neither_loss_nor_gradient():

@@ -1,9 +1,12 @@
+import pickle
+from copy import deepcopy
+
 import pytest
 import torch
 from mmdet.models.backbones import ResNet
 from torch import nn
 
-from pd_mmdet.taps import Tap, Taps, find_module
+from pd_mmdet.taps import Tap, Taps, find_module, unseen
 
 
 class Toy(nn.Module):
@@ -208,19 +211,90 @@ def test_no_gradient_and_inference_modes(stop):
         assert not taps.outputs['stem'].requires_grad
 
 
+# ---------------------------------------------------------------- the hooks, which stay
+
+
 @pytest.mark.parametrize('stop', [False, True])
-def test_no_hooks_are_left(stop):
+def test_a_module_keeps_one_hook_which_does_nothing_afterwards(stop):
     model = Toy()
-    assert not hooks(model)
-    with Taps(model, ['stem', 'levels'], stop=stop):
-        assert len(hooks(model)) == 2
+    for _ in range(2):
+        with Taps(model, ['stem', 'levels'], stop=stop) as taps:
+            model(images())
+    assert len(hooks(model)) == 2
+    kept = dict(taps.outputs)
+    model(images())
+    assert all(taps.outputs[path] is output for path, output in kept.items())
+
+
+def test_what_a_later_hook_makes_of_the_output_is_what_is_tapped():
+    model = Toy()
+    with Taps(model, ['stem']):
         model(images())
-    assert not hooks(model)
+    model.stem.register_forward_hook(lambda *args: args[-1] + 1)
+    for _ in range(2):
+        with Taps(model, ['levels', 'stem']) as taps:
+            model(images())
+        assert taps.outputs['levels'][0] is taps.outputs['stem']
+    assert len(hooks(model)) == 3
 
 
-def test_no_hooks_are_left_after_an_error_in_the_forward():
+def test_nothing_is_collected_after_an_error_in_the_forward():
     model = Toy()
+    taps = Taps(model, ['stem'])
     with pytest.raises(RuntimeError, match='channels'):
-        with Taps(model, ['stem']):
+        with taps:
             model(torch.randn(1, 5, 8, 8))
-    assert not hooks(model)
+    model(images())
+    assert not taps.outputs
+
+
+@pytest.mark.parametrize('copy', [deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_of_a_tapped_model_is_tapped_for_itself(copy):
+    model, data = Toy(), images()
+    with Taps(model, ['stem']) as taps:
+        twin = copy(model)
+        twin(data)
+        assert not taps.outputs
+    assert len(hooks(twin)) == 1
+    with Taps(twin, ['stem']) as own:
+        model(data)
+        assert not own.outputs
+        twin(data)
+    assert torch.equal(own.outputs['stem'], twin.stem(data))
+
+
+def test_taps_inside_of_taps():
+    """The inner ones see their own pass, the outer ones what they watch of both."""
+    model, data = Toy(), images()
+    with Taps(model, ['levels']) as outer:
+        with Taps(model, ['stem'], stop=True) as inner:
+            model(data)
+        assert set(inner.outputs) == {'stem'} and not outer.outputs
+        model(data)
+    assert torch.equal(outer.outputs['levels'][0], model.stem(data))
+    assert torch.equal(inner.outputs['stem'], model.stem(data))
+
+
+def test_an_unseen_pass_is_hidden_from_all_taps():
+    model = Toy()
+    with Taps(model, ['stem']) as outer, Taps(model, ['levels']) as inner:
+        with unseen():
+            model(torch.zeros(1, 3, 4, 4))
+        assert not outer.outputs and not inner.outputs
+        model(images())
+    assert outer.outputs['stem'].shape[0] == len(inner.outputs['levels'][0]) == 2
+
+
+def test_a_model_that_is_compiled_after_its_first_tapping():
+    def forward(data):
+        with Taps(model, ['stem', 'levels']) as taps:
+            model(data)
+        return taps.outputs
+
+    model, data = Toy().eval(), images()
+    wanted = forward(data)
+    compiled = torch.compile(forward, backend='eager')
+    for _ in range(2):
+        found = compiled(data)
+        assert torch.equal(found['stem'], wanted['stem'])
+        assert all(map(torch.equal, found['levels'], wanted['levels']))

@@ -7,6 +7,7 @@ from mmengine.registry import Registry
 from torch import Tensor, nn
 
 from ..taps import Tap
+from .terms import compare
 
 
 class LogitTerm(nn.Module):
@@ -76,4 +77,4 @@ class LogitTerm(nn.Module):
         return self.weight * self._compare(student_output, teacher_output, labels)
 
     def _compare(self, student: Tensor, teacher: Tensor, labels: Tensor | None) -> Tensor:
-        return self.loss(student, teacher, *([labels] if self.with_labels else []))
+        return compare(self.loss, student, teacher, *([labels] if self.with_labels else []))

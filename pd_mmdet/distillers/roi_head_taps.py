@@ -30,10 +30,20 @@ class DetTaps(Taps):
     It has an entry :class:`Judged` a stage of a cascade, in order, and one for any other head.
     """
 
-    def _watch(self, path: str, module: nn.Module) -> Any:
-        if path != ROI_TAP:
-            return super()._watch(path, module)
-        return _BBoxForwards(self.model.roi_head, self._keep_judged)
+    def __enter__(self) -> DetTaps:
+        super().__enter__()
+        if ROI_TAP in self.modules:
+            self._forwards = _BBoxForwards(self.model.roi_head, self._keep_judged)
+        return self
+
+    def __exit__(self, *exc: Any) -> bool:
+        if ROI_TAP in self.modules:
+            self._forwards.remove()
+        return super().__exit__(*exc)
+
+    def _keep(self, path: str, output: Any) -> None:
+        if path != ROI_TAP:  # its output is that of `_bbox_forward`, not of a box head
+            super()._keep(path, output)
 
     def _keep_judged(self, judged: Judged) -> None:
         self.outputs.setdefault(ROI_TAP, []).append(judged)

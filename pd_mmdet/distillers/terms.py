@@ -89,8 +89,17 @@ class FeatureTerm(nn.Module):
     def _compare(self, student: Tensor, teacher: Tensor) -> Tensor:
         if self.same_cells and student.shape[2:] != teacher.shape[2:]:
             size = tuple(map(min, student.shape[2:], teacher.shape[2:]))
-            student, teacher = (F.adaptive_avg_pool2d(each, size) for each in (student, teacher))
-        return self.loss(student, teacher)
+            student, teacher = (
+                F.adaptive_avg_pool2d(each.float(), size) for each in (student, teacher)
+            )
+        return compare(self.loss, student, teacher)
+
+
+def compare(loss: nn.Module, student: Tensor, teacher: Tensor, *labels: Tensor) -> Tensor:
+    """What a loss says of the two sides in float32, also in mixed precision."""
+    # Autocast would round products.
+    with torch.autocast(student.device.type, enabled=False):
+        return loss(student.float(), teacher.float(), *labels)
 
 
 def feature_maps(tap: Tap, output: Any) -> list[Tensor]:

@@ -29,14 +29,14 @@ class ATLoss(nn.Module):
             teacher (Tensor): Feature of shape (N, C', H', W'); gets no gradient.
 
         Returns:
-            Tensor: Scalar in [0, 2 / cells], float32.
+            Tensor: Scalar in [0, 2 / cells].
         """
         size = tuple(map(min, student.shape[2:], teacher.shape[2:]))
         return F.mse_loss(self._attention(student, size), self._attention(teacher.detach(), size))
 
     def _attention(self, feature: Tensor, size: tuple[int, ...]) -> Tensor:
         """(N, C, H, W) -> (N, cells), each row of unit length."""
-        attention = feature.float().square().mean(1)
+        attention = feature.square().mean(1)
         # Not always: the pooling has no deterministic gradient on CUDA.
         if attention.shape[1:] != size:
             attention = F.adaptive_avg_pool2d(attention, size)

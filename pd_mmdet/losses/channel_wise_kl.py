@@ -33,7 +33,7 @@ class ChannelWiseKLLoss(nn.Module):
             teacher (Tensor): Feature of the same shape; gets no gradient.
 
         Returns:
-            Tensor: Scalar, at least 0, float32.
+            Tensor: Scalar, at least 0.
         """
         divergence = F.kl_div(
             self._log_distribution(student),
@@ -44,5 +44,5 @@ class ChannelWiseKLLoss(nn.Module):
         return divergence * self.tau**2
 
     def _log_distribution(self, feature: Tensor) -> Tensor:
-        positions = feature.float().flatten(2).flatten(0, 1)  # (N * C, H * W)
+        positions = feature.flatten(2).flatten(0, 1)  # (N * C, H * W)
         return (positions / self.tau).log_softmax(dim=1)

@@ -8,6 +8,7 @@ what the head would need.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -114,11 +115,11 @@ def decode_boxes(predicted: Predicted, chosen: Tensor) -> Tensor:
     """Boxes (len(chosen), 4), x1 y1 x2 y2, of some of the rows, not clipped to the image."""
     head = predicted.head
     form = find(BOXES, head)
-    priors, levels = _places(predicted)
+    priors, levels = _places(predicted, chosen)
     # Some decode with matrix products, which autocast would round.
     with torch.autocast(priors.device.type, enabled=False):
         rows = by_prior(predicted, form.entry)[chosen]
-        boxes = form.decode(head, rows, priors[chosen], levels[chosen])
+        boxes = form.decode(head, rows, priors, levels)
     return get_box_tensor(boxes) / predicted.scale
 
 
@@ -135,18 +136,51 @@ def by_prior(predicted: Predicted, entry: int) -> Tensor:
     return torch.cat(rows).float()
 
 
-def _places(predicted: Predicted) -> tuple[Tensor, Tensor]:
-    """The priors (P, 4 or 2) of the rows, in the head's pixels, and their levels (P,)."""
-    generator = prior_generator(predicted.head)
-    priors, levels = [], []
-    for level in predicted.levels:
-        scores = predicted.outputs[0][level]
-        grid = generator.single_level_grid_priors(
-            scores.shape[-2:], level_idx=level, dtype=torch.float32, device=scores.device
+def _places(predicted: Predicted, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """The priors (len(chosen), 4 or 2) of rows, in the head's pixels, and their levels."""
+    maps = [predicted.outputs[0][level] for level in predicted.levels]
+    grid = _grid(
+        prior_generator(predicted.head),
+        tuple(predicted.levels),
+        tuple((int(rows), int(columns)) for *_, rows, columns in (each.shape for each in maps)),
+        maps[0].device,
+    )
+    images = len(maps[0])
+    at = torch.bucketize(chosen, grid.stops * images, right=True)
+    start = grid.starts[at]
+    return grid.priors[start + (chosen - start * images) % grid.counts[at]], grid.levels[at]
+
+
+class _Grid(NamedTuple):
+    """The priors (P, 4 or 2) of one image; of each level: which of them are its, its number."""
+
+    priors: Tensor
+    starts: Tensor
+    stops: Tensor
+    counts: Tensor
+    levels: Tensor
+
+
+@lru_cache(maxsize=32)  # an entry may have megabytes
+@torch.inference_mode(False)  # what is cached in testing also serves training
+def _grid(
+    generator: AnchorGenerator | MlvlPointGenerator,
+    levels: tuple[int, ...],
+    sizes: tuple[tuple[int, int], ...],
+    device: torch.device,
+) -> _Grid:
+    """What the priors are on maps of these sizes (rows, columns): the same in every step."""
+    priors = [
+        get_box_tensor(
+            generator.single_level_grid_priors(size, level, dtype=torch.float32, device=device)
         )
-        priors.append(get_box_tensor(grid).repeat(len(scores), 1))
-        levels.append(scores.new_full((len(priors[-1]),), level, dtype=torch.long))
-    return torch.cat(priors), torch.cat(levels)
+        for level, size in zip(levels, sizes)
+    ]
+    counts = torch.tensor([len(each) for each in priors], device=device)
+    stops = counts.cumsum(0)
+    return _Grid(
+        torch.cat(priors), stops - counts, stops, counts, torch.tensor(levels, device=device)
+    )
 
 
 # Class logits
@@ -271,7 +305,14 @@ def _strides(head: nn.Module, levels: Tensor) -> Tensor:
 
 def _of_level(values: Sequence[float], levels: Tensor) -> Tensor:
     """What each level has, for each row: (P, 1)."""
-    return torch.tensor(values, dtype=torch.float32, device=levels.device)[levels, None]
+    return _column(tuple(values), levels.device)[levels]
+
+
+@lru_cache(maxsize=256)
+@torch.inference_mode(False)
+def _column(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Numbers (n, 1) on a device, float32."""
+    return torch.tensor(values, dtype=torch.float32, device=device)[:, None]
 
 
 DELTAS = (DeltaXYWHBBoxCoder, LegacyDeltaXYWHBBoxCoder, TBLRBBoxCoder)

@@ -59,7 +59,7 @@ class DKDLoss(nn.Module):
             labels (Tensor): Index of the labelled class, shape (N,), int64.
 
         Returns:
-            Tensor: Scalar, at least 0, float32.
+            Tensor: Scalar, at least 0.
         """
         own, wanted = self._decouple(student, labels), self._decouple(teacher.detach(), labels)
         tckd, nckd = (
@@ -69,7 +69,7 @@ class DKDLoss(nn.Module):
 
     def _decouple(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities (N, 2), labelled class or not, and (N, C - 1) among the others."""
-        logits, labels = logits.float() / self.T, labels[:, None]
+        logits, labels = logits / self.T, labels[:, None]
         others = torch.arange(logits.shape[1] - 1, device=logits.device).expand(len(logits), -1)
         among_others = logits.gather(1, others + (others >= labels))
         labelled_or_not = torch.cat(

@@ -1,4 +1,3 @@
-import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -33,15 +32,13 @@ class ICKDLoss(nn.Module):
             teacher (Tensor): Feature of shape (N, C, H', W'); gets no gradient.
 
         Returns:
-            Tensor: Scalar in [0, 4], float32.
+            Tensor: Scalar in [0, 4].
         """
         difference = self._correlation(student) - self._correlation(teacher.detach())
         return difference.square().sum(2).mean()
 
     def _correlation(self, feature: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, C), each row of unit length."""
-        channels = feature.float().flatten(2)
-        # Autocast would round the products.
-        with torch.autocast(channels.device.type, enabled=False):
-            correlation = channels @ channels.transpose(1, 2) / channels.shape[2]
+        channels = feature.flatten(2)
+        correlation = channels @ channels.transpose(1, 2) / channels.shape[2]
         return F.normalize(correlation, dim=2, eps=self.square_floor)

@@ -36,9 +36,7 @@ class KDLoss(nn.Module):
             teacher (Tensor): Logits of the same shape; gets no gradient.
 
         Returns:
-            Tensor: Scalar, at least 0, float32.
+            Tensor: Scalar, at least 0.
         """
-        own, wanted = (
-            (logits.float() / self.T).log_softmax(1) for logits in (student, teacher.detach())
-        )
+        own, wanted = ((logits / self.T).log_softmax(1) for logits in (student, teacher.detach()))
         return F.kl_div(own, wanted, reduction='batchmean', log_target=True) * self.T**2

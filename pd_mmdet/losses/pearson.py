@@ -24,11 +24,11 @@ class PearsonLoss(nn.Module):
             teacher (Tensor): Feature of the same shape; gets no gradient.
 
         Returns:
-            Tensor: Scalar in [0, 2], float32.
+            Tensor: Scalar in [0, 2].
         """
         difference = self._standardise(student) - self._standardise(teacher.detach())
         return 0.5 * difference.square().mean()
 
     def _standardise(self, feature: Tensor) -> Tensor:
-        channels = feature.float().transpose(0, 1).flatten(1)  # (C, N * H * W)
+        channels = feature.transpose(0, 1).flatten(1)  # (C, N * H * W)
         return F.layer_norm(channels, channels.shape[1:], eps=self.variance_floor)

@@ -1,4 +1,3 @@
-import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -30,13 +29,11 @@ class SPLoss(nn.Module):
             teacher (Tensor): Feature of shape (N, C', H', W'); gets no gradient.
 
         Returns:
-            Tensor: Scalar in [0, 4 / N], float32.
+            Tensor: Scalar in [0, 4 / N].
         """
         return F.mse_loss(self._similarity(student), self._similarity(teacher.detach()))
 
     def _similarity(self, feature: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, N), each row of unit length."""
-        images = feature.float().flatten(1)
-        # Autocast would round the products.
-        with torch.autocast(images.device.type, enabled=False):
-            return F.normalize(images @ images.t())
+        images = feature.flatten(1)
+        return F.normalize(images @ images.t())

@@ -54,4 +54,7 @@ def _planar(img: np.ndarray) -> np.ndarray:
     OpenCV splits channels several times faster than the stock packing transposes them, which
     pays for the second view.
     """
-    return np.stack(cv2.split(img)).transpose(1, 2, 0)
+    height, width, *channels = img.shape
+    planes = np.empty((*(channels or [1]), height, width), img.dtype)
+    cv2.split(img, [*planes])
+    return planes.transpose(1, 2, 0)

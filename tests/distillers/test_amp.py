@@ -5,9 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmdet.registry import MODELS
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.structures import BaseDataElement
 from tiny import BOX, CLS, PKD, batch, build, distiller, retinanet, save
 from torch import Tensor, nn
+
+from pd_mmdet.distillers.logit_term import LogitTerm
+from pd_mmdet.distillers.terms import FeatureTerm
 
 NECKS = dict(student='neck', teacher='neck', weight=1.0)
 TERMS = dict(
@@ -81,3 +86,49 @@ def test_both_sides_run_in_lower_precision_and_stay_in_full(model, device):
         assert not torch.equal(first[name], last[name]), name
     for value in model.teacher.model.parameters():
         assert value.dtype == torch.float32
+
+
+class Products(nn.Module):
+    """A loss of somebody else's: it takes what it is given, and autocast would round it."""
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        return (student.flatten(1) @ teacher.flatten(1).t()).square().mean()
+
+
+def lower_precision(*shape: int) -> list[Tensor]:
+    return [torch.randn(shape).bfloat16() for _ in range(2)]
+
+
+@pytest.mark.parametrize(
+    'loss', ['ATLoss', 'ChannelWiseKLLoss', 'ICKDLoss', 'PearsonLoss', 'SPLoss', Products]
+)
+def test_a_loss_of_maps_is_given_float32(loss):
+    maps = lower_precision(2, 8, 6, 6)
+    term = FeatureTerm(MODELS, 'neck', 'neck', dict(type=loss), 1.0, maps, (24, 24))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        found = term(None, *maps, [])
+    assert found.dtype == torch.float32
+    assert found == term.loss(*(each.float() for each in maps))
+
+
+def test_maps_are_averaged_down_in_float32():
+    student, teacher = lower_precision(2, 8, 6, 6)[0], lower_precision(2, 8, 3, 3)[0]
+    outputs = (student, teacher)
+    term = FeatureTerm(MODELS, 'a', 'b', dict(type=Products), 1.0, outputs, (24, 24), pooled=True)
+    pooled = student.float().unflatten(3, (3, 2)).unflatten(2, (3, 2)).mean((3, 5))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        found = term(None, *outputs, [])
+    torch.testing.assert_close(found, term.loss(pooled, teacher.float()))
+
+
+@pytest.mark.parametrize('loss', ['KDLoss', 'DKDLoss', Products])
+def test_a_loss_of_logits_is_given_float32(loss):
+    logits = lower_precision(2, 5)
+    term = LogitTerm(MODELS, 'head', 'head', dict(type=loss), 1.0, logits)
+    labels = torch.tensor([3, 0])
+    samples = [BaseDataElement(gt_label=label[None]) for label in labels]
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        found = term(None, *logits, samples)
+    assert found.dtype == torch.float32
+    wanted = [each.float() for each in logits] + [labels] * term.with_labels
+    assert found == term.loss(*wanted)

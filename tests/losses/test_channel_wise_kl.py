@@ -43,14 +43,6 @@ def test_gradient_reaches_the_student_only(features):
     assert teacher.grad is None
 
 
-def test_is_float32_inside_autocast(features):
-    student, teacher = (feature.bfloat16() for feature in features)
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        loss = ChannelWiseKLLoss()(student, teacher)
-    assert loss.dtype == torch.float32
-    assert loss == ChannelWiseKLLoss()(student.float(), teacher.float())
-
-
 @pytest.mark.parametrize('tau', [0, -1.0, float('nan')])
 def test_refuses_a_temperature_that_is_not_above_zero(tau):
     with pytest.raises(ValueError, match='tau='):

@@ -125,6 +125,35 @@ def test_levels_and_rows_may_be_chosen(name):
     torch.testing.assert_close(decode_boxes(one, torch.tensor([start, 3])), boxes[[start, 3]])
 
 
+def test_priors_are_made_once_for_maps_of_a_size(monkeypatch):
+    head = build(head_cfg('GFL'))
+    one = predicted(head)
+    rows = all_rows(one)
+    with torch.inference_mode():
+        decode_boxes(one, rows)
+    made = []
+    make = head.prior_generator.single_level_grid_priors
+    monkeypatch.setattr(
+        head.prior_generator,
+        'single_level_grid_priors',
+        lambda size, *args, **kwargs: made.append(size) or make(size, *args, **kwargs),
+    )
+    boxes = decode_boxes(one, rows)
+    boxes.sum().backward()  # what is cached in testing also serves training
+    assert not made
+    lower = [[each[..., :-1, :] for each in maps] for maps in one.outputs]
+    fewer = decode_boxes(one._replace(outputs=lower), all_rows(one._replace(outputs=lower)))
+    assert made == [each.shape[-2:] for each in lower[0]]
+    maps = one.outputs[0]
+    inside = torch.cat([row_numbers(each).lt(each.shape[2] - 1).flatten() for each in maps])
+    torch.testing.assert_close(fewer, boxes[inside])
+
+
+def row_numbers(maps):
+    """For each cell (N, H, W) of maps (N, C, H, W) its row."""
+    return torch.arange(maps.shape[2])[:, None].expand(maps[:, 0].shape)
+
+
 UNLIKE_LEVELS = ('SSD', 'YOLOF', 'YOLACT', 'YOLOV3', 'RetinaLegacy')
 IN_PIXELS = ('FCOS', 'NASFCOS', 'AutoAssign', 'VFNet', 'VFNetInStrides')
 
