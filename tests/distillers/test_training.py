@@ -216,3 +216,16 @@ def test_the_stock_train_py_trains_a_recipe(glyphs, tmp_path, stage, before):
     weights = torch.load(tmp_path / 'iter_2.pth', weights_only=False)['state_dict']
     plain = {name: value for name, value in weights.items() if not name.startswith('distill.')}
     build(Config.fromfile(RECIPE / 'baseline.py').model).load_state_dict(plain, strict=True)
+
+
+def test_a_compiled_step_learns_the_same(glyphs, tmp_path):
+    """By MMEngine's option, with what dynamo sees of the taps and of the teacher."""
+    cfg = config(glyphs, by_epoch=False) | dict(custom_hooks=[], param_scheduler=[])
+    cfg['train_cfg'] = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=9)
+    cfg['model'] |= dict(terms=dict(pkd=PKD, cls=CLS), isrd=None)
+    logged = []
+    for name, compiled in dict(plain=False, compiled=dict(backend='eager')).items():
+        scalars = train(cfg, tmp_path / name, compile=compiled).message_hub.log_scalars
+        logged.append({key: scalars[key].data[0].tolist() for key in scalars if 'loss' in key})
+    assert logged[0].keys() > {'train/distill_pkd_loss', 'train/distill_cls_loss'}
+    torch.testing.assert_close(logged[1], logged[0])
