@@ -230,8 +230,10 @@ def test_without_a_teacher():
     assert_same({key: out[key]['student'] for key in out}, alone)
 
 
-def test_masks_are_padded_with_their_view():
-    masked = cfg(pad_mask=True)
+@pytest.mark.parametrize('said', [{}, dict(pad_mask=True)])
+def test_masks_are_padded_with_their_view(said):
+    """Also where stock pipelines leave nothing to pad, so that no config says it."""
+    masked = cfg(**said)
     out = paired(masked, masked)(batch(objects=(3, 1), masks=True), training=True)
     for name in ('student', 'teacher'):
         for sample in out['data_samples'][name]:

@@ -104,6 +104,12 @@ def test_batches_are_padded_to_whole_strides_where_they_were_not():
     assert changes['data_preprocessor']['pad_size_divisor'] == 32
 
 
+def test_masks_are_padded_with_images_that_were_not():
+    name = 'rtmdet/rtmdet{}_tiny_8xb32-300e_coco.py'
+    said = [small_detector(model_of(name.format(kind)), TWO) for kind in ('-ins', '')]
+    assert [one['data_preprocessor'].get('pad_mask') for one in said] == [True, None]
+
+
 def test_points_stay():
     fcos = model_of('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py')
     assert list(small_detector(fcos, TWO)) == ['backbone']
