@@ -45,6 +45,9 @@ CHANNELS = ('channels', 'num_deconv_filters')
 ONCE = dict(times=1, switch_epoch=1, num_last_epochs=1)
 """One repetition of the data; and what changes late in the training does so in its second epoch."""
 
+STOCK = 'MMDetection itself: '
+"""How a reason begins that is not this package's."""
+
 STEPS = ('recipe', 'training', 'table', 'picture', 'export', 'prediction', 'costs')
 
 
@@ -171,11 +174,19 @@ def run_chain(link: Link, folder: Path, stranger: Stranger) -> dict[str, str]:
             step()
         except (Exception, SystemExit) as error:
             outcome[name] = f'{type(error).__name__}: {error}'.strip()
+            if name == 'training' and _stock_fails(work):
+                outcome[name] = f'{STOCK}{outcome[name]}'
             if name != 'picture':
                 break
         else:
             outcome[name] = ''
     return outcome
+
+
+def _stock_fails(work: Path) -> bool:
+    """Whether it was the training of the first stage that failed: a plain detector's."""
+    teacher = work / 'teacher'
+    return teacher.is_dir() and not (teacher / 'finished.txt').is_file()
 
 
 def write_config(link: Link, folder: Path, epochs: int = 2) -> Path:
