@@ -4,7 +4,7 @@ from typing import Any
 import torch
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 
 def evenly_spaced(
@@ -40,3 +40,11 @@ def transforms_of(dataset: Dataset) -> Iterator[BaseTransform]:
         yield from transforms_of(dataset.dataset)
     for inner in getattr(dataset, 'datasets', ()):
         yield from transforms_of(inner)
+
+
+def first_set(dataset: Dataset) -> Dataset:
+    """The first of several sets put together, the whole of any other dataset.
+
+    Sets have metainfo, and ids of images, each of its own.
+    """
+    return first_set(dataset.datasets[0]) if isinstance(dataset, ConcatDataset) else dataset

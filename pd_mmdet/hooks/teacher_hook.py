@@ -22,7 +22,7 @@ from ..distillers.distiller import Distiller
 from ..distillers.teacher import Teacher
 from ..distillers.trial import Trial
 from ..transforms import LowResolution
-from .samples import evenly_spaced, transforms_of
+from .samples import evenly_spaced, first_set, transforms_of
 
 
 @HOOKS.register_module()
@@ -79,7 +79,7 @@ class TeacherHook(Hook):
             runner.logger.info('the teacher is not tried: there is no val_dataloader')
             return
         loader = runner.val_loop.dataloader
-        dataset = copy.deepcopy(loader.dataset)
+        dataset = copy.deepcopy(first_set(loader.dataset))
         if _yields(dataset, model.view, teacher.view):
             images = evenly_spaced(dataset, self.num_images, pseudo_collate, loader.num_workers)
             self._try(model, images, runner.logger)
@@ -168,7 +168,7 @@ def _check_scale(dataset: Dataset) -> None:
 
 
 def _check_classes(teacher: Teacher, dataset: Dataset) -> None:
-    classes = getattr(dataset, 'metainfo', {}).get('classes')
+    classes = getattr(first_set(dataset), 'metainfo', {}).get('classes')
     if teacher.classes and classes and teacher.classes != tuple(classes):
         raise ValueError(
             f'the teacher {teacher.checkpoint} was trained for the classes {teacher.classes}, the '

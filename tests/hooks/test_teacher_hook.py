@@ -93,6 +93,16 @@ def test_a_teacher_with_other_labels_is_told_from_a_useless_one(distiller, make_
     assert 'NOTHING' not in log_of(runner)
 
 
+def test_of_several_sets_the_first_is_taken(distiller, make_runner, log_of):
+    """They have metainfo of their own, so that MMDetection has a list of these."""
+    runner, oracle = make_runner('run', distiller, []), Oracle()
+    one = runner._val_dataloader['dataset']
+    sets = [one | dict(metainfo=dict(one['metainfo'], place=place)) for place in ('here', 'there')]
+    runner._val_dataloader['dataset'] = dict(type='ConcatDataset', datasets=sets)
+    try_teacher(runner, oracle)
+    assert 'teacher on 4 validation images (hr): AP 100.0, AP50 100.0' in log_of(runner)
+
+
 def test_images_are_evenly_spaced(distiller, make_runner):
     runner, oracle = make_runner('run', distiller, []), Oracle()
     try_teacher(runner, oracle, num_images=2)
