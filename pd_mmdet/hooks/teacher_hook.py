@@ -64,7 +64,7 @@ class TeacherHook(Hook):
                 teacher was trained for other classes than those of the training set.
         """
         if runner.val_loop is not None:
-            _check_scale(runner.val_loop.dataloader.dataset)
+            check_scale(runner.val_loop.dataloader.dataset)
         model = _unwrapped(runner.model)
         if isinstance(model, Distiller):
             for pipeline in _pipelines(runner):
@@ -117,7 +117,7 @@ class TeacherHook(Hook):
         Raises:
             ValueError: If it loses the scale.
         """
-        _check_scale(runner.test_loop.dataloader.dataset)
+        check_scale(runner.test_loop.dataloader.dataset)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Note which teacher the training has."""
@@ -154,8 +154,12 @@ def _pipelines(runner: Runner) -> Iterator[list[BaseTransform]]:
         yield list(transforms_of(runner.val_loop.dataloader.dataset))
 
 
-def _check_scale(dataset: Dataset) -> None:
-    """Not every head of MMDetection's notices that it is not told the scale of its small image."""
+def check_scale(dataset: Dataset) -> None:
+    """Refuse a pipeline that does not tell the scale of its small image: not every head notices.
+
+    Raises:
+        ValueError: ``PackDetInputs`` after ``LowResolution`` leaves out ``scale_factor``.
+    """
     transforms = list(transforms_of(dataset))
     packs = [getattr(transform, 'pack', transform) for transform in transforms]
     if any(isinstance(transform, LowResolution) for transform in transforms):

@@ -13,6 +13,9 @@ from mmengine.registry import init_default_scope
 from torch import nn
 from torch.utils.data import Dataset
 
+from ..distillers.distiller import Distiller
+from ..hooks.samples import transforms_of
+from ..hooks.teacher_hook import check_scale
 from ..mixin import with_preprocessor
 from ..tasks import task_of
 from .stages import Stage
@@ -56,8 +59,13 @@ def _check_split(stage: Stage, split: str) -> None:
     task = task_of(cfg)
     init_default_scope(task.SCOPE)
     model = with_preprocessor(cfg.model, cfg.get('data_preprocessor'))
-    preprocessor = task.MODELS.build(copy.deepcopy(model)).data_preprocessor
+    model = task.MODELS.build(copy.deepcopy(model))
+    preprocessor = model.data_preprocessor
     dataset = task.DATASETS.build(copy.deepcopy(cfg[loader].dataset))
+    try:
+        _check_transforms(model, dataset, split)
+    except ValueError as error:
+        raise ValueError(f'{stage.name}.py: {loader}: {error}') from None
     hub = MessageHub.get_current_instance()
     if hub.get_info('iter') is None:  # what resizes whole batches asks for it
         hub.update_info('iter', 0)
@@ -66,6 +74,14 @@ def _check_split(stage: Stage, split: str) -> None:
     for pipeline in _switched_pipelines(cfg) if split == 'train' else []:
         dataset.pipeline = Compose(copy.deepcopy(pipeline))
         _try(stage, 'switch_pipeline', dataset, indices, preprocessor, training=True)
+
+
+def _check_transforms(model: nn.Module, dataset: Dataset, split: str) -> None:
+    """Refuse, by a ValueError, what ``TeacherHook`` would when the stage begins."""
+    if isinstance(model, Distiller):
+        model.check_pipeline(list(transforms_of(dataset)))
+    if split == 'val':
+        check_scale(dataset)
 
 
 def _try(

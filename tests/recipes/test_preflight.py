@@ -25,6 +25,18 @@ train_pipeline = [
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 """
+TINY = """
+train_pipeline = [
+    *_base_.train_pipeline[:-2],
+    dict(type='FixShapeResize', width=6, height=6, keep_ratio=False),
+    *_base_.train_pipeline[-2:],
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+"""
+WITHOUT_SCALE = """
+test_pipeline = [*_base_.test_pipeline[:-1], dict(type='PackDetInputs', meta_keys=('img_id',))]
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+"""
 WITHOUT_RESIZE = """
 train_pipeline = [one for one in _base_.train_pipeline if one['type'] != 'Resize']
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
@@ -61,10 +73,23 @@ def test_every_stages_data_are_tried_once(recipe, tmp_path, capsys):
     assert not (tmp_path / 'work').exists()
 
 
-def test_what_fails_in_the_last_stage_is_said_first(recipe, glyphs, tmp_path):
+def test_what_fails_in_the_last_stage_is_said_first(recipe, tmp_path):
     stages = stages_of(recipe, tmp_path, student=OTHER_RATIO)
-    message = f'student.py: train_dataloader, {glyphs}/train/0.*: ValueError: .*ratio is 3'
+    message = 'student.py: train_dataloader: the distiller has ratio=2, .*ratio=3'
     with pytest.raises(ValueError, match=message):
+        check_data(stages)
+
+
+def test_what_fails_on_an_image_names_it(recipe, glyphs, tmp_path):
+    stages = stages_of(recipe, tmp_path, student=TINY)
+    message = f'student.py: train_dataloader, {glyphs}/train/0.*: ValueError: .*image is 3x3 pixels'
+    with pytest.raises(ValueError, match=message):
+        check_data(stages)
+
+
+def test_a_scale_that_is_not_packed_is_said_first(recipe, tmp_path):
+    stages = stages_of(recipe, tmp_path, student=WITHOUT_SCALE)
+    with pytest.raises(ValueError, match="student.py: val_dataloader: .*add 'scale_factor'"):
         check_data(stages)
 
 
