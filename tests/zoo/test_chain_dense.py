@@ -2,16 +2,10 @@
 
 import pytest
 
-from pd_mmdet.zoo.chain import CHAIN, STEPS, Stranger, run_chain
+from pd_mmdet.zoo.chain import CHAIN, STEPS, run_chain
 
 FAMILIES = ('retinanet', 'fcos', 'atss', 'rtmdet_', 'yolox', 'centernet')
 LINKS = [link for link in CHAIN if link.config.rpartition('/')[2].startswith(FAMILIES)]
-
-
-@pytest.fixture(scope='module')
-def stranger():
-    with Stranger() as process:
-        yield process
 
 
 @pytest.mark.parametrize('link', LINKS, ids=str)
