@@ -35,8 +35,9 @@ def rescale_preprocessor(model_cfg: dict, ratio: Fraction) -> ConfigDict:
     if preprocessor:
         divisor = preprocessor.get('pad_size_divisor', 1)
         preprocessor.pad_size_divisor = large_divisor(divisor, ratio)
-        # Images that were whole multiples as they are may be padded now: their masks with them.
-        preprocessor.update(pad_mask=True, pad_seg=True)
+        if 'mask' in str(model_cfg):
+            # Images that were whole multiples as they are may be padded now: their masks with them.
+            preprocessor.update(pad_mask=True, pad_seg=True)
         for augment in preprocessor.get('batch_augments') or ():
             _rescale_augment(augment, ratio)
         if _name(preprocessor.type) == 'BoxInstDataPreprocessor':

@@ -146,7 +146,8 @@ class Stage:
             ValueError: It was made with another config, or from another checkpoint.
         """
         if not self.folder.is_dir():
-            self._check_elsewhere()
+            if not self.given:
+                self._check_elsewhere()
             return
         advice = f'Nothing was changed. Name another --work-dir, or delete {self.folder}'
         if not self.config.is_file():
