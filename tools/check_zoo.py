@@ -33,6 +33,7 @@ from pd_mmdet.zoo.configs import find_configs, parts, read_config, representativ
 from pd_mmdet.zoo.table import Row, chain_of, chain_section, markdown, summary, with_chain
 
 CACHE = Path('work_dirs', 'check_zoo.jsonl')
+CHAIN_CACHE = Path('work_dirs', 'check_zoo_chain.jsonl')
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,7 +56,9 @@ def parse_args() -> argparse.Namespace:
         '--out', type=Path, default=Path('docs', 'zoo.md'), help='the page (default: docs/zoo.md)'
     )
     parser.add_argument(
-        '--resume', action='store_true', help=f'take over what {CACHE} has, but failures'
+        '--resume',
+        action='store_true',
+        help=f'take over what {CACHE} (or {CHAIN_CACHE}) has, but failures',
     )
     return parser.parse_args()
 
@@ -144,25 +147,41 @@ def try_chain(number: int) -> dict[str, str]:
 
 def chain(args: argparse.Namespace) -> None:
     """Try the commands on all configs of the chain, and write that section of the page."""
-    outcomes: dict[int, dict[str, str]] = {}
-    for number, outcome in in_processes(try_chain, range(len(CHAIN)), args.jobs):
-        if isinstance(outcome, Exception):
-            raise outcome
-        outcomes[number] = outcome
-        failed = [f'{step}: {reason}' for step, reason in outcome.items() if reason]
-        progress = f'[{len(outcomes)}/{len(CHAIN)}]'
-        print(progress, CHAIN[number], '; '.join(failed) or 'ok', flush=True)
-    named = {str(link): outcomes[number] for number, link in enumerate(CHAIN)}
-    section = chain_section(named, 'python tools/check_zoo.py --chain')
+    outcomes = succeeded(args)
+    todo = [number for number, link in enumerate(CHAIN) if str(link) not in outcomes]
+    CHAIN_CACHE.parent.mkdir(exist_ok=True)
+    with CHAIN_CACHE.open('a') as file:
+        for number, outcome in in_processes(try_chain, todo, args.jobs):
+            if isinstance(outcome, Exception):
+                raise outcome
+            name = str(CHAIN[number])
+            outcomes[name] = outcome
+            file.write(json.dumps([name, outcome]) + '\n')
+            file.flush()
+            failed = [f'{step}: {reason}' for step, reason in outcome.items() if reason]
+            progress = f'[{len(outcomes)}/{len(CHAIN)}]'
+            print(progress, name, '; '.join(failed) or 'ok', flush=True)
+    ordered = {str(link): outcomes[str(link)] for link in CHAIN}
+    section = chain_section(ordered, 'python tools/check_zoo.py --chain')
     args.out.write_text(with_chain(args.out.read_text(), section))
     print(f'Written: {args.out}')
     failing = [
         name
-        for name, steps in named.items()
+        for name, steps in ordered.items()
         if any(reason and not reason.startswith(STOCK) for reason in steps.values())
     ]
     if failing:
         sys.exit(f'{len(failing)} fail: {", ".join(failing)}')
+
+
+def succeeded(args: argparse.Namespace) -> dict[str, dict[str, str]]:
+    """The outcomes of earlier runs in which all steps succeeded; without --resume, none."""
+    if not args.resume:
+        CHAIN_CACHE.unlink(missing_ok=True)
+    if not CHAIN_CACHE.is_file():
+        return {}
+    lines = map(json.loads, CHAIN_CACHE.read_text().splitlines())
+    return {name: outcome for name, outcome in lines if not any(outcome.values())}
 
 
 def main() -> None:
