@@ -1,8 +1,11 @@
 """The tool, on the quickest of the configs; what it writes is tested in tests/zoo."""
 
+import json
 import re
+import runpy
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -44,3 +47,14 @@ def test_a_failure_is_not_hidden(tmp_path):
     result = check_zoo(tmp_path, '--configs', 'bad.py')
     assert result.returncode == 1
     assert 'bad.py fails' in result.stdout and '1 fail: bad.py' in result.stderr
+
+
+def test_a_resumed_chain_tries_again_what_failed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tool = runpy.run_path(str(ROOT / 'tools' / 'check_zoo.py'))
+    lines = [['a', dict(recipe='', training='')], ['b', dict(recipe='', training='no data')]]
+    cache = tmp_path / tool['CHAIN_CACHE']
+    cache.parent.mkdir()
+    cache.write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    assert tool['succeeded'](Namespace(resume=True)) == {'a': dict(recipe='', training='')}
+    assert tool['succeeded'](Namespace(resume=False)) == {} and not cache.exists()
