@@ -24,13 +24,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from pd_mmdet.costs import report as cost_report
-from pd_mmdet.recipes import report
-from pd_mmdet.suites.figures import ap_figure, similarity_figure, sizes_figure, sizes_of
-from pd_mmdet.suites.records import read_results
-from pd_mmdet.suites.suite import Suite, read_suite
-from pd_mmdet.suites.tables import Records, by_set, part_table
 from pd_mmdet.visualization import save_picture
+from pd_mmdet.workbench.costs import cost_report
+from pd_mmdet.workbench.stages import results as report
+from pd_mmdet.workbench.suites.figures import ap_figure, similarity_figure, sizes_figure, sizes_of
+from pd_mmdet.workbench.suites.records import read_results
+from pd_mmdet.workbench.suites.suite import Suite, read_suite
+from pd_mmdet.workbench.suites.tables import Records, by_set, part_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results'

@@ -20,17 +20,17 @@ from pathlib import Path
 from mmengine.logging import MMLogger
 
 from pd_mmdet.checkpoint import plain_data_only
-from pd_mmdet.recipes.commands import (
+from pd_mmdet.workbench.stages.commands import (
     add_training_options,
     check_training_options,
     how_to_resume,
     overrides,
     train_or_exit,
 )
-from pd_mmdet.recipes.preflight import check_data
-from pd_mmdet.suites.records import check_results, record, write_results
-from pd_mmdet.suites.runs import Run, plan, seconds_left
-from pd_mmdet.suites.suite import read_suite
+from pd_mmdet.workbench.stages.preflight import check_data
+from pd_mmdet.workbench.suites.records import check_results, record, write_results
+from pd_mmdet.workbench.suites.runs import Run, plan, seconds_left
+from pd_mmdet.workbench.suites.suite import read_suite
 
 SUITES = Path(__file__).parent / 'suites'
 

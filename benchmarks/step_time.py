@@ -35,12 +35,12 @@ from mmengine.runner import Runner, autocast
 
 import pd_mmdet
 from pd_mmdet.checkpoint import load_data
-from pd_mmdet.config import load_config
-from pd_mmdet.costs.speed import medians
 from pd_mmdet.distillers.roi_head_taps import ROI_TAP, DetTaps, judge
 from pd_mmdet.distillers.teacher import plain_model_cfg, student_part
 from pd_mmdet.mixin import with_preprocessor
-from pd_mmdet.tasks import task_of
+from pd_mmdet.workbench.config import load_config
+from pd_mmdet.workbench.costs.speed import medians
+from pd_mmdet.workbench.tasks import task_of
 
 RECIPE = Path(__file__).parents[1] / 'configs/retinanet/retinanet_r34-r18_glyphs_k2/student.py'
 BATCHES = 4

@@ -24,9 +24,9 @@ from mmengine.config import Config
 
 from pd_mmdet.checkpoint import load_data, plain_data_only
 from pd_mmdet.distillers.teacher import student_part
-from pd_mmdet.recipes.report import environment
-from pd_mmdet.recipes.stages import Stage
-from pd_mmdet.suites.similarity import similarities
+from pd_mmdet.workbench.stages.results import environment
+from pd_mmdet.workbench.stages.stage import Stage
+from pd_mmdet.workbench.suites.similarity import similarities
 
 ROOT = Path(__file__).parents[1]
 ROWS = dict(

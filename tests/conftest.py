@@ -12,6 +12,8 @@ from mmdet.utils import register_all_modules
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader, set_random_seed
 
+from tests.helpers import ROOT
+
 torch.set_num_threads(1)
 register_all_modules()
 # MMEngine's datasets collect garbage when they are built: what is imported need not be looked at.
@@ -30,7 +32,7 @@ def scope_and_seed() -> Iterator[None]:
 def glyphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Glyphs, 96×96: 8 images to train on and 4 to validate on."""
     out = tmp_path_factory.mktemp('data') / 'glyphs'
-    tool = Path(__file__).parents[1] / 'tools' / 'dataset_converters' / 'make_glyphs.py'
+    tool = ROOT / 'tools' / 'dataset_converters' / 'make_glyphs.py'
     options = ['--train', '8', '--val', '4', '--size', '96']
     subprocess.run([sys.executable, tool, '--out', out, *options], check=True, capture_output=True)
     return out

@@ -12,8 +12,10 @@ from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
+from tests.helpers import ROOT
+
 datasets = pytest.importorskip('mmpretrain.datasets')
-CONFIGS = Path(__file__).parents[1] / 'configs'
+CONFIGS = ROOT / 'configs'
 # Every kind of network, dataset and ratio once; k = 2 and 4, CUB and Aircraft are alike otherwise.
 STUDENTS = [
     'resnet/resnet_r50-r18_cifar100_k2',

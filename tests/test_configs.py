@@ -11,8 +11,9 @@ from mmengine.registry import init_default_scope
 
 from pd_mmdet.afp import AFPDetector
 from pd_mmdet.distillers import AFPDistiller
+from tests.helpers import ROOT
 
-CONFIGS = Path(__file__).parents[1] / 'configs'
+CONFIGS = ROOT / 'configs'
 ALL = sorted(path.parent for path in CONFIGS.glob('*/*/student.py'))
 CLASSIFIERS = [
     recipe for recipe in ALL if 'PixelDistillClassifier' in (recipe / 'student.py').read_text()

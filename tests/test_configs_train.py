@@ -16,9 +16,10 @@ from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
 
 import pd_mmdet  # noqa: F401
+from tests.helpers import ROOT
 
 register_all_modules()
-CONFIGS = Path(__file__).parents[1] / 'configs'
+CONFIGS = ROOT / 'configs'
 SIDE = (256, 192)
 BOXES = [(10, 20, 120, 110), (100, 40, 60, 70), (150, 100, 90, 80)]
 FILES = sorted(

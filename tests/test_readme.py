@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from pd_mmdet.zoo.chain import Link, Stranger, run_file, write_config
+from pd_mmdet.testing.zoo.chain import Link, Stranger, run_file, write_config
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()
 BLOCKS = re.findall(r'```shell\n(.*?)```', README, re.DOTALL)
 

@@ -22,8 +22,8 @@ from mmengine.utils import track_iter_progress
 from mmengine.visualization import Visualizer
 from torch import Tensor
 
-from pd_mmdet.config import load_config
-from pd_mmdet.tasks import task_of
+from pd_mmdet.workbench.config import load_config
+from pd_mmdet.workbench.tasks import task_of
 
 
 def parse_args() -> argparse.Namespace:

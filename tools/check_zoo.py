@@ -27,10 +27,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pd_mmdet.ratio import parse_ratio
-from pd_mmdet.zoo.chain import CHAIN, STOCK, Stranger, run_chain
-from pd_mmdet.zoo.check import Verdict, check_config, prepare_process
-from pd_mmdet.zoo.configs import find_configs, parts, read_config, representatives
-from pd_mmdet.zoo.table import Row, chain_of, chain_section, markdown, summary, with_chain
+from pd_mmdet.testing.zoo.chain import CHAIN, STOCK, Stranger, run_chain
+from pd_mmdet.testing.zoo.check import Verdict, check_config, prepare_process
+from pd_mmdet.testing.zoo.configs import find_configs, parts, read_config, representatives
+from pd_mmdet.testing.zoo.table import Row, chain_of, chain_section, markdown, summary, with_chain
 
 CACHE = Path('work_dirs', 'check_zoo.jsonl')
 CHAIN_CACHE = Path('work_dirs', 'check_zoo_chain.jsonl')

@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pd_mmdet.export import export_student
+from pd_mmdet.workbench.export import export_student
 
 
 def parse_args() -> argparse.Namespace:

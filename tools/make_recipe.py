@@ -29,7 +29,7 @@ from mmdet.utils import register_all_modules
 from mmengine.logging import MMLogger
 
 import pd_mmdet  # noqa: F401
-from pd_mmdet.recipes.make import Recipe, make_recipe
+from pd_mmdet.workbench.recipes.make import Recipe, make_recipe
 
 
 def parse_args() -> argparse.Namespace:

@@ -12,9 +12,9 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from pd_mmdet.checkpoint import plain_data_only
-from pd_mmdet.config import load_config
 from pd_mmdet.processes import leave_group
-from pd_mmdet.tasks import task_of
+from pd_mmdet.workbench.config import load_config
+from pd_mmdet.workbench.tasks import task_of
 
 
 def parse_args() -> argparse.Namespace:

@@ -24,18 +24,19 @@ import sys
 from pathlib import Path
 
 from pd_mmdet.checkpoint import plain_data_only
-from pd_mmdet.recipes import evaluate, picture, report
-from pd_mmdet.recipes.commands import (
+from pd_mmdet.visualization import save_picture
+from pd_mmdet.workbench.stages import evaluate, picture
+from pd_mmdet.workbench.stages import results as report
+from pd_mmdet.workbench.stages.commands import (
     add_training_options,
     check_training_options,
     how_to_resume,
     overrides,
     train_or_exit,
 )
-from pd_mmdet.recipes.preflight import check_data
-from pd_mmdet.recipes.stages import Stage, plan
-from pd_mmdet.tasks import task_of
-from pd_mmdet.visualization import save_picture
+from pd_mmdet.workbench.stages.preflight import check_data
+from pd_mmdet.workbench.stages.stage import Stage, plan
+from pd_mmdet.workbench.tasks import task_of
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,6 +1,6 @@
 """AFP, aligned feature for preservation: detectors of different input size, outputs of one size."""
 
-from .coverage import prior_coverage, suggest_priors
+from ..prior_coverage import prior_coverage, suggest_priors
 from .detector import AFPDetector
 from .rescale import FeatureRescale
 

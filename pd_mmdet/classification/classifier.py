@@ -9,12 +9,12 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from ..distillers.distiller import Distiller
-from ..distillers.logit_term import LogitTerm
-from ..distillers.terms import FeatureTerm
+from ..distillers.terms.feature import FeatureTerm
+from ..distillers.terms.logits import LogitTerm
 from ..taps import Tap
 from ..transforms import check_fixed_size
 from .position import check_positions
-from .trial import try_classifier
+from .try_classifier import try_classifier
 
 HEAD = 'head'
 

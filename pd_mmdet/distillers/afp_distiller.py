@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from ..afp import AFPDetector
 from ..taps import Tap, as_levels, find_module
-from .dense_head_term import DenseHeadTerm
 from .distiller import Distiller
 from .roi_head_taps import ROI_TAP, DetTaps, Judged, bbox_heads, judge
-from .roi_head_term import RoIHeadTerm
+from .terms.dense_head import DenseHeadTerm
+from .terms.roi_head import RoIHeadTerm
 from .trial import try_detector
 
 HEADS = ('bbox_head', 'rpn_head', 'mask_head')

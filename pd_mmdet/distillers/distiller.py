@@ -16,13 +16,13 @@ from torch.utils.data import DataLoader
 
 from ..channels import image_channels
 from ..cpu_operators import cpu_operators
-from ..isrd import ISRD
 from ..mixin import put_in_front, with_preprocessor
 from ..ratio import parse_ratio
 from ..taps import Tap, Taps, evaluating
 from ..transforms import LowResolution
 from .teacher import Teacher
-from .terms import FeatureTerm, feature_maps
+from .terms.feature import FeatureTerm, feature_maps
+from .terms.isrd import ISRD
 from .trial import Trial
 
 STEMS = (

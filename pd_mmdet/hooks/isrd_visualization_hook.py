@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.utils.data import Dataset
 
-from ..distillers.terms import feature_maps
+from ..distillers.terms.feature import feature_maps
 from ..taps import Tap, Taps, evaluating
 from ..visualization import to_display
 from .samples import transforms_of

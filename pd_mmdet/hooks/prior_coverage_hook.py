@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ..afp import AFPDetector
-from ..afp.coverage import (
+from ..prior_coverage import (
     assigns_points,
     positive_iou,
     prior_coverage,
@@ -43,7 +43,7 @@ class PriorCoverageHook(Hook):
 
     A box that no prior overlaps by the assigner's positive IoU (for points: a box that gets none)
     is hardly learnt; stock priors made for large images fit small ones badly. What is measured for
-    which head, :mod:`pd_mmdet.afp.coverage` says; a first stage's own assigner may ask for more
+    which head, :mod:`pd_mmdet.prior_coverage` says; a first stage's own assigner may ask for more
     than the IoU of 0.5 by which the share is judged, then both are said. Checkpoints keep it, in
     the message hub as ``prior_coverage/<side>`` (detector, student, teacher).
 

@@ -3,10 +3,10 @@ from copy import deepcopy
 import pytest
 from mmdet.models.data_preprocessors import DetDataPreprocessor
 from mmdet.registry import MODELS
-from slim import slim
 
 import pd_mmdet  # noqa: F401
-from pd_mmdet.zoo.configs import read_config
+from pd_mmdet.testing.zoo.configs import read_config
+from tests.helpers.slim import slim
 
 REFUSED = {
     'detr/detr_r50_8xb2-150e_coco.py': 'DETR: .*learned queries',

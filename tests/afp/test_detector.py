@@ -10,13 +10,13 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config, ConfigDict
 from mmengine.structures import InstanceData
-from slim import CLASSES, slim
 from torch.utils._pytree import tree_leaves
 
 from pd_mmdet.afp import AFPDetector
-from pd_mmdet.afp.invariants import Pair, check_losses, check_predictions
-from pd_mmdet.afp.noise import Annotations
 from pd_mmdet.taps import Taps
+from pd_mmdet.testing.invariants import Pair, check_losses, check_predictions
+from pd_mmdet.testing.noise import Annotations
+from tests.helpers.slim import CLASSES, slim
 
 RATIOS = ['3/2', '2', '4']
 ratios = pytest.mark.parametrize('ratio', RATIOS)

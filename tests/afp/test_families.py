@@ -3,10 +3,10 @@
 from fractions import Fraction
 
 import pytest
-from slim import CLASSES, CONFIGS, slim, zoo_config
 
-from pd_mmdet.afp.invariants import CHECKS, Pair
-from pd_mmdet.zoo.configs import annotations_of
+from pd_mmdet.testing.invariants import CHECKS, Pair
+from pd_mmdet.testing.zoo.configs import annotations_of
+from tests.helpers.slim import CLASSES, CONFIGS, slim, zoo_config
 
 SOME = ['RetinaNet', 'FCOS', 'GFL', 'RepPoints', 'YOLOX', 'RTMDet', 'SSD', 'FasterRCNN', 'HTC']
 CASES = [

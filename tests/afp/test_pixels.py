@@ -9,8 +9,8 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.structures import InstanceData, PixelData
 
-from pd_mmdet.afp.noise import Annotations, data_samples
 from pd_mmdet.afp.pixels import to_small, with_predictions
+from pd_mmdet.testing.noise import Annotations, data_samples
 
 
 def sample(**fields) -> DetDataSample:

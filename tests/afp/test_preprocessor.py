@@ -8,8 +8,8 @@ from mmengine.config import ConfigDict
 from mmengine.logging import MessageHub
 from mmengine.runner import set_random_seed
 
-from pd_mmdet.afp.noise import Annotations, data_samples, images
 from pd_mmdet.afp.preprocessor import large_divisor, rescale_preprocessor
+from pd_mmdet.testing.noise import Annotations, data_samples, images
 
 RATIOS = [Fraction(3, 2), Fraction(2), Fraction(4)]
 

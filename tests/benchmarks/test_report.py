@@ -1,10 +1,10 @@
 import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT
+
 spec = importlib.util.spec_from_file_location('report', ROOT / 'benchmarks' / 'report.py')
 report = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(report)

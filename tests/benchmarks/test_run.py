@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pd_mmdet.suites.suite import read_suite
-from pd_mmdet.suites.tables import part_table
+from pd_mmdet.workbench.suites.suite import read_suite
+from pd_mmdet.workbench.suites.tables import part_table
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[2]
 OPTIONS = [
     '--cfg-options',
     'train_cfg.max_iters=2',

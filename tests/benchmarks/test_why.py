@@ -3,13 +3,14 @@
 import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-TOOL = Path(__file__).parents[2] / 'benchmarks' / 'why.py'
+from tests.helpers import ROOT
+
+TOOL = ROOT / 'benchmarks' / 'why.py'
 
 
 @pytest.fixture(scope='module')

@@ -12,9 +12,20 @@ from torch.nn import functional as F
 pytest.importorskip('mmpretrain')
 
 from mmengine.registry import DefaultScope, init_default_scope  # noqa: E402
-from tiny_cls import CLASSES, KD, batch, build, cnn, distiller, forward, save, train, vit  # noqa: E402
 
 from pd_mmdet.hooks.isrd_visualization_hook import rebuild, side_by_side  # noqa: E402
+from tests.helpers.tiny_cls import (  # noqa: E402
+    CLASSES,
+    KD,
+    batch,
+    build,
+    cnn,
+    distiller,
+    forward,
+    save,
+    train,
+    vit,
+)
 
 FITNET = dict(type='torch.nn.MSELoss')
 

@@ -8,11 +8,11 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.structures import BaseDataElement
-from tiny import BOX, CLS, PKD, batch, build, distiller, retinanet, save
 from torch import Tensor, nn
 
-from pd_mmdet.distillers.logit_term import LogitTerm
-from pd_mmdet.distillers.terms import FeatureTerm
+from pd_mmdet.distillers.terms.feature import FeatureTerm
+from pd_mmdet.distillers.terms.logits import LogitTerm
+from tests.helpers.tiny import BOX, CLS, PKD, batch, build, distiller, retinanet, save
 
 NECKS = dict(student='neck', teacher='neck', weight=1.0)
 TERMS = dict(

@@ -9,9 +9,9 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 from mmengine.runner import Runner
-from tiny import BOX, CLS, PKD, build, distiller, retinanet, save
 
 from pd_mmdet.hooks.isrd_visualization_hook import rebuild
+from tests.helpers.tiny import BOX, CLS, PKD, build, distiller, retinanet, save
 
 CLASSES = ('a', 'b', 'c')
 TERMS = dict(pkd=PKD, cls=CLS, box=BOX)

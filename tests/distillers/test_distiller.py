@@ -10,9 +10,21 @@ import torch
 from mmdet.models import RetinaNet
 from mmengine.model import ExponentialMovingAverage
 from mmengine.runner.activation_checkpointing import turn_on_activation_checkpointing
-from tiny import BOX, CLS, PKD, batch, build, distiller, forward, retinanet, save, train
 from torch import nn
 from torch.nn.functional import pixel_unshuffle
+
+from tests.helpers.tiny import (
+    BOX,
+    CLS,
+    PKD,
+    batch,
+    build,
+    distiller,
+    forward,
+    retinanet,
+    save,
+    train,
+)
 
 TERMS = dict(pkd=PKD, cls=CLS, box=BOX)
 

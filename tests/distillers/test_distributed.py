@@ -12,20 +12,20 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from many_processes import WATCHED
 from mmengine.config import Config, ConfigDict
 from mmengine.hooks import Hook
 from mmengine.model import MMDistributedDataParallel, convert_sync_batchnorm, is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
-from tiny import BOX, CLS, batch, build, distiller, forward, retinanet, save
 from torch import Tensor, nn
 from torch import distributed as dist
 
 from pd_mmdet.checkpoint import load_data
-from pd_mmdet.recipes.stages import Stage
+from pd_mmdet.workbench.stages.stage import Stage
+from tests.helpers import ROOT
+from tests.helpers.many_processes import WATCHED
+from tests.helpers.tiny import BOX, CLS, batch, build, distiller, forward, retinanet, save
 
-ROOT = Path(__file__).parents[2]
 CLASSES = ('O', 'Q', 'C', 'G', 'E', 'F', '1', 'I', '7', 'T')
 NECKS = dict(student='neck', teacher='neck', weight=5.0)
 CWD = dict(NECKS, loss=dict(type='ChannelWiseKLLoss'))
@@ -36,7 +36,7 @@ EMA = dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.1, gamma=2)
 ENVIRONMENT = dict(
     OMP_NUM_THREADS='1',
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']]),
-    PYTHONPATH=os.pathsep.join([str(ROOT), str(Path(__file__).parent)]),
+    PYTHONPATH=str(ROOT),
 )
 NO_GPU = dict(CUDA_VISIBLE_DEVICES='')
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
@@ -122,7 +122,7 @@ def config(
     loader = dict(num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False))
     train, val = dataset(root, 'train', ['hr', 'lr'], indices), dataset(root, 'val', ['lr'])
     cfg = dict(
-        custom_imports=dict(imports=['pd_mmdet', 'many_processes']),
+        custom_imports=dict(imports=['pd_mmdet', 'tests.helpers.many_processes']),
         default_scope='mmdet',
         work_dir=str(work_dir),
         experiment_name=work_dir.name,

@@ -9,9 +9,20 @@ import torch
 from mmengine.config import Config
 from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import build_optim_wrapper
-from tiny import BOX, CLS, PKD, batch, build, distiller, forward, retinanet, save, train
 
 from pd_mmdet.distillers.teacher import Teacher
+from tests.helpers.tiny import (
+    BOX,
+    CLS,
+    PKD,
+    batch,
+    build,
+    distiller,
+    forward,
+    retinanet,
+    save,
+    train,
+)
 
 R18 = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from tiny import BOX, CLS, PKD, build, distiller, retinanet, save
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT
+from tests.helpers.tiny import BOX, CLS, PKD, build, distiller, retinanet, save
+
 RECIPE = ROOT / 'configs' / 'retinanet' / 'retinanet_r34-r18_glyphs_k2'
 STOCK_TRAIN = Path(mmdet.__file__).parent / '.mim' / 'tools' / 'train.py'
 CLASSES = ('O', 'Q', 'C', 'G', 'E', 'F', '1', 'I', '7', 'T')

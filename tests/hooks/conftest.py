@@ -8,8 +8,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 import pd_mmdet  # noqa: F401
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[2]
 META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
 
 

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from dense_heads import BATCH, HEADS, build, head_cfg, predicted, pyramid
 from mmdet.models.dense_heads import RTMDetHead
 from mmengine.config import ConfigDict
 
@@ -15,6 +14,7 @@ from pd_mmdet.losses.decode import (
     decode_boxes,
     product_logit,
 )
+from tests.helpers.dense_heads import BATCH, HEADS, build, head_cfg, predicted, pyramid
 
 WITH_BOXES = [name for name in HEADS if name not in ('SABLRetina', 'GARetina')]
 IMAGE = dict(img_shape=(10**6, 10**6), scale_factor=(1.0, 1.0))

@@ -1,4 +1,3 @@
-import dense_heads as zoo
 import numpy as np
 import pytest
 import torch
@@ -13,6 +12,7 @@ from pd_mmdet.losses import (
     dense_head,
 )
 from pd_mmdet.losses.decode import Predicted
+from tests.helpers import dense_heads as zoo
 
 CLASSES, STRIDES, SIZES, BATCH = 3, [8, 16, 32], [(5, 7), (3, 4), (2, 2)], 2
 ANCHORS = dict(type='AnchorGenerator', strides=STRIDES)

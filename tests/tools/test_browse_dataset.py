@@ -11,8 +11,8 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 
 from pd_mmdet.transforms import LowResolution, PackPairedDetInputs
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools' / 'browse_dataset.py'
 STOCK = Path(mmdet.__file__).parent / '.mim' / 'tools' / 'analysis_tools' / 'browse_dataset.py'
 RECIPE = ROOT / 'configs' / 'retinanet' / 'retinanet_r34-r18_glyphs_k2'

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'check_env.py'
+from tests.helpers import ROOT
+
+TOOL = ROOT / 'tools' / 'check_env.py'
 
 
 def check(*options: str, path: str = '') -> subprocess.CompletedProcess:

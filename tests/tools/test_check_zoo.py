@@ -6,9 +6,9 @@ import runpy
 import subprocess
 import sys
 from argparse import Namespace
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT
+
 QUICK = ['yolof/yolof_r50-c5_8xb8-1x_coco.py', 'detr/detr_r50_8xb2-150e_coco.py', 'rpn/*c4_1x*']
 
 

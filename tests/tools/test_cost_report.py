@@ -3,7 +3,6 @@ import json
 import runpy
 import subprocess
 import sys
-from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -11,11 +10,11 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from pd_mmdet.costs import report
 from pd_mmdet.distillers.teacher import plain_model_cfg
-from pd_mmdet.recipes.evaluate import costs
+from pd_mmdet.workbench.costs import cost_report as report
+from pd_mmdet.workbench.stages.evaluate import costs
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / 'configs' / 'retinanet' / 'retinanet_r34-r18_glyphs_k2'
 FEW = ['--rounds', '2', '--batch-sizes', '2', '--images', '2', '--jpeg', '80']
 

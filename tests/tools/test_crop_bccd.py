@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT
+
 SCRIPT = ROOT / 'tools' / 'dataset_converters' / 'crop_bccd.py'
 OBJECT = (
     '<object><name>{}</name><difficult>0</difficult><bndbox><xmin>{}</xmin><ymin>{}</ymin>'

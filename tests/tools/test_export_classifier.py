@@ -18,12 +18,12 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from pd_mmdet.checkpoint import load_data
-from pd_mmdet.export import export_student
-from pd_mmdet.recipes.make import make_recipe
 from pd_mmdet.transforms import LowResolution
+from pd_mmdet.workbench.export import export_student
+from pd_mmdet.workbench.recipes.make import make_recipe
+from tests.helpers import ROOT
 
 mmpretrain = pytest.importorskip('mmpretrain')
-ROOT = Path(__file__).parents[2]
 STOCK_TEST = Path(mmpretrain.__file__).parent / '.mim' / 'tools' / 'test.py'
 VIT = """
 _base_ = [

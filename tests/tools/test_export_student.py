@@ -25,11 +25,11 @@ from mmengine.runner import Runner
 from torch import nn
 
 from pd_mmdet.checkpoint import load_data
-from pd_mmdet.export import export_student
 from pd_mmdet.transforms import LowResolution
+from pd_mmdet.workbench.export import export_student
+from tests.helpers import ROOT
 
 register_all_modules()
-ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / 'configs' / 'retinanet'
 GLYPHS = RECIPES / 'retinanet_r34-r18_glyphs_k2'
 STOCK_TEST = Path(mmdet.__file__).parent / '.mim' / 'tools' / 'test.py'

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-TOOLS = Path(__file__).parents[2] / 'tools'
+from tests.helpers import ROOT
+
+TOOLS = ROOT / 'tools'
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from mmdet.registry import DATASETS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT
+
 SCRIPT = ROOT / 'tools' / 'dataset_converters' / 'make_glyphs.py'
 
 

@@ -2,11 +2,11 @@ import os
 import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT
+
 TOOL = ROOT / 'tools' / 'make_recipe.py'
 GLYPHS = ROOT / 'configs' / 'retinanet' / 'retinanet_r34-r18_glyphs_k2'
 PAIR = [str(GLYPHS / 'ceiling.py'), str(GLYPHS / 'teacher.py')]

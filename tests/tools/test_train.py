@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT
+
 CONFIG = """
 _base_ = ['mmdet::_base_/models/retinanet_r50_fpn.py', 'mmdet::_base_/default_runtime.py']
 model = dict(

@@ -11,7 +11,9 @@ pytest.importorskip('mmpretrain')
 
 from mmengine.config import Config
 
-TOOLS = Path(__file__).parents[2] / 'tools'
+from tests.helpers import ROOT
+
+TOOLS = ROOT / 'tools'
 CONFIG = """
 _base_ = 'mmpretrain::_base_/default_runtime.py'
 model = dict(

@@ -1,0 +1,348 @@
+"""The way of a user through the commands, tried on a config of the zoo.
+
+A recipe is made of the config, every stage of it is trained for two iterations, the table and the
+picture are made, the student is exported and used where this package cannot be imported, and the
+costs are reported. Pipelines, hooks, losses and metrics are the config's own; the network is
+narrow, the images are a few small ones, and the sizes in the pipelines follow them.
+"""
+
+from __future__ import annotations
+
+import json
+import runpy
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
+from io import StringIO
+from math import isfinite
+from numbers import Real
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import cv2
+import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.visualization import Visualizer
+
+from ...checkpoint import load_data
+from ...distillers.teacher import student_part
+from ...transforms import LowResolution
+from ...workbench.deploy import deployed_pipeline
+from ...workbench.stages import stage as stages
+from ...workbench.stages.evaluate import build_model
+from .configs import light, read_config
+from .data import write_coco, write_voc
+
+TOOLS = Path(__file__).parents[2] / 'tools'
+RATIO = 2
+CHANNELS = ('channels', 'num_deconv_filters')
+ONCE = dict(times=1, switch_epoch=1, num_last_epochs=1)
+"""One repetition of the data; and what changes late in the training does so in its second epoch."""
+
+STOCK = 'MMDetection itself: '
+"""How a reason begins that is not this package's."""
+
+STEPS = ('recipe', 'training', 'table', 'picture', 'export', 'prediction', 'costs')
+
+
+class Link(NamedTuple):
+    """A config that is tried.
+
+    Args:
+        config: Path of a config of the zoo.
+        narrower: By how much its channels are divided.
+        smaller: By how much the sizes in its pipelines are divided.
+        classes: Names of the classes of the data; None: the config's own.
+        masks: How annotations say masks, ``'polygon'`` or ``'rle'``.
+        hard: There are crowds and an image without objects.
+    """
+
+    config: str
+    narrower: int = 8
+    smaller: int = 4
+    classes: tuple[str, ...] | None = None
+    masks: str = 'polygon'
+    hard: bool = False
+
+    def __str__(self) -> str:
+        name = Path(self.config).stem
+        if self.hard:
+            return f'{name}, RLE, crowds, an image without objects'
+        return f'{name}, classes of its own' if self.classes else name
+
+
+OWN = ('disc', 'box', 'ring')
+CHAIN = (
+    Link('retinanet/retinanet_r50_fpn_1x_coco.py', classes=OWN),
+    Link('ssd/ssd300_coco.py', narrower=1, smaller=1),
+    Link('yolo/yolov3_mobilenetv2_8xb24-320-300e_coco.py', narrower=1, smaller=2),
+    Link('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'),
+    Link('atss/atss_r50_fpn_1x_coco.py', classes=OWN),
+    Link('gfl/gfl_r50_fpn_1x_coco.py'),
+    Link('paa/paa_r50_fpn_1x_coco.py'),
+    Link('vfnet/vfnet_r50_fpn_1x_coco.py'),
+    Link('tood/tood_r50_fpn_1x_coco.py'),
+    Link('rtmdet/rtmdet_tiny_8xb32-300e_coco.py', narrower=3),
+    Link('yolox/yolox_tiny_8xb8-300e_coco.py', narrower=3),
+    Link('reppoints/reppoints-moment_r50_fpn_1x_coco.py'),
+    Link('centernet/centernet_r18_8xb16-crop512-140e_coco.py'),
+    Link('faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'),
+    Link('pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py'),
+    Link('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py', classes=OWN),
+    Link('mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'),
+    Link('mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', classes=OWN, masks='rle', hard=True),
+    Link('cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco.py', classes=OWN),
+    Link('rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py', narrower=3),
+)
+"""The kinds of detectors that are tried."""
+
+PREDICT = """
+import json, sys
+sys.modules['pd_mmdet'] = None  # importing it fails
+from mmdet.apis import inference_detector, init_detector
+for line in sys.stdin:
+    config, weights, image, out = json.loads(line)
+    found = inference_detector(init_detector(config, weights, device='cpu'), image).pred_instances
+    json.dump({key: found[key].tolist() for key in ('bboxes', 'scores', 'labels')}, open(out, 'w'))
+    print('done', flush=True)
+"""
+
+
+class Stranger:
+    """A process that has MMDetection, but not this package; to be used in a ``with`` block."""
+
+    def __enter__(self) -> Stranger:
+        pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen([sys.executable, '-c', PREDICT], text=True, **pipes)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def predict(self, config: Path, weights: Path, image: Path, out: Path) -> dict[str, list]:
+        """What the detector of a config finds in an image file; ``out`` is a file for the answer.
+
+        Raises:
+            RuntimeError: It cannot; with the last line that the process wrote.
+        """
+        files = [str(file) for file in (config, weights, image, out)]
+        self.process.stdin.write(json.dumps(files) + '\n')
+        self.process.stdin.flush()
+        while True:
+            line = self.process.stdout.readline()
+            if line == 'done\n':
+                return json.loads(out.read_text())
+            if not line:
+                raise RuntimeError(self.process.stderr.read().strip().rpartition('\n')[2])
+
+
+def run_chain(link: Link, folder: Path, stranger: Stranger) -> dict[str, str]:
+    """Go through all steps, until one fails.
+
+    Args:
+        link: The config.
+        folder: A new folder for everything that is made.
+        stranger: Predicts with what is exported.
+
+    Returns:
+        For each step that was tried why it failed, ``''`` where it did not.
+    """
+    folder.mkdir(parents=True)
+    config = write_config(link, folder)
+    recipe, work = folder / 'recipe', folder / 'work'
+    steps: dict[str, Callable[[], object]] = dict(
+        recipe=partial(_run, 'make_recipe', config, config, '--ratio', RATIO, '--out', recipe),
+        training=partial(_run, 'train_tas', recipe, '--work-dir', work, '--baseline'),
+        table=partial(_check_table, work),
+        picture=partial(_check_picture, work),
+        export=partial(
+            _run, 'export_student', recipe / 'student.py', _trained(work), folder / 'deployed'
+        ),
+        prediction=partial(_check_predictions, folder, stranger),
+        costs=partial(_report_costs, folder),
+    )
+    outcome: dict[str, str] = {}
+    for name, step in steps.items():
+        try:
+            step()
+        except (Exception, SystemExit) as error:
+            outcome[name] = f'{type(error).__name__}: {error}'.strip()
+            if name == 'training' and _stock_fails(work):
+                outcome[name] = f'{STOCK}{outcome[name]}'
+            if name != 'picture':
+                break
+        else:
+            outcome[name] = ''
+    return outcome
+
+
+def _stock_fails(work: Path) -> bool:
+    """Whether it was the training of the first stage that failed: a plain detector's."""
+    teacher = work / 'teacher'
+    return teacher.is_dir() and not (teacher / 'finished.txt').is_file()
+
+
+def write_config(link: Link, folder: Path, epochs: int = 2) -> Path:
+    """Write the data, and the config as it trains on them for a few short epochs."""
+    data = folder / 'data'
+    if 'voc' in link.config:
+        write_voc(data)
+    else:
+        write_coco(data, link.classes, link.masks, link.hard)
+    cfg = read_config(link.config).to_dict()
+    cfg['model'] = light(cfg['model']).to_dict()
+    if link.smaller > 1:
+        for key in cfg:
+            if key.endswith('_dataloader') or 'pipeline' in key or key == 'custom_hooks':
+                cfg[key] = deployed_pipeline([cfg[key]], link.smaller)[0]
+    for split in ('train', 'val', 'test'):
+        cfg[f'{split}_dataloader'] |= dict(batch_size=2, num_workers=0, persistent_workers=False)
+    cfg['train_cfg'] = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=epochs)
+    file = folder / f'{Path(link.config).stem}.py'
+    edited = _edited(cfg, partial(_edit, link, data))
+    Config(edited, format_python_code=False).dump(file)  # formatting takes seconds
+    return file
+
+
+def _edited(node: Any, edit: Callable[[str, Any], Any], key: str = '') -> Any:
+    """A config in which every value, the inner ones first, is what ``edit`` makes of it.
+
+    Args:
+        node: Not changed.
+        edit: Takes a key and its value, or that of the list in which the value is.
+        key: The node's.
+    """
+    if isinstance(node, dict):
+        return edit(key, {name: _edited(value, edit, name) for name, value in node.items()})
+    if isinstance(node, (list, tuple)):
+        return edit(key, type(node)(_edited(item, edit, key) for item in node))
+    return edit(key, node)
+
+
+def _edit(link: Link, data: Path, key: str, value: Any) -> Any:
+    if isinstance(value, str):
+        for folder in ('data/coco/', 'data/VOCdevkit/'):
+            value = value.replace(folder, f'{data}/')
+    elif isinstance(value, dict):
+        value = _edited_dict(link, value)
+    elif key.endswith(CHANNELS) and isinstance(value, int) and value > 3:
+        value //= link.narrower
+    elif key == 'widen_factor':
+        value /= link.narrower
+    return ONCE.get(key, value)
+
+
+def _edited_dict(link: Link, value: dict) -> dict | None:
+    kind = value.get('type')
+    if kind == 'Pretrained':
+        return None
+    if kind == 'ResNet':
+        return value | dict.fromkeys(('stem_channels', 'base_channels'), 64 // link.narrower)
+    if link.classes and 'num_classes' in value:
+        return value | dict(num_classes=len(link.classes))
+    if link.classes and kind == 'CocoDataset':
+        return value | dict(metainfo=dict(classes=link.classes))
+    if link.hard and 'filter_cfg' in value:
+        return value | dict(filter_cfg=dict(filter_empty_gt=False, min_size=0))
+    return value
+
+
+def _run(tool: str, *arguments: object) -> None:
+    """Run one of ``tools`` in this process, as a user would.
+
+    Raises:
+        SystemExit: The tool ends with an error.
+    """
+    run_file([TOOLS / f'{tool}.py', *arguments])
+
+
+def run_file(command: list[object]) -> str:
+    """Run a Python file in this process as if it were a command, and the stages that it trains.
+
+    Args:
+        command: The file and its arguments.
+
+    Returns:
+        What it writes to the screen.
+
+    Raises:
+        SystemExit: It ends with an error.
+    """
+    argv, said = [str(argument) for argument in command], StringIO()
+    at_end = signal.getsignal(signal.SIGTERM)  # train_tas.py sets its own
+    # Of each name MMEngine has one visualizer a process, with the folder of the first run.
+    for kind in (Visualizer, *Visualizer.__subclasses__()):
+        kind._instance_dict.clear()
+    with (
+        patch.object(sys, 'argv', argv),
+        # Configs are written as they are: making them pretty takes most of the time.
+        patch('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, False)),
+        redirect_stdout(said),
+        redirect_stderr(said),
+        # In a process of its own each stage would import everything again.
+        patch.object(stages, '_run', lambda command: run_file(command[1:])),
+    ):
+        try:
+            runpy.run_path(argv[0], run_name='__main__')
+        finally:
+            signal.signal(signal.SIGTERM, at_end)
+    return said.getvalue()
+
+
+def _check_table(work: Path) -> None:
+    """The results of all stages are there, and are numbers."""
+    rows = json.loads((work / 'results.json').read_text())['rows']
+    names = [row['name'] for row in rows]
+    assert names == ['teacher', 'assistant', 'student', 'baseline', 'baseline_long'], names
+    for row in rows:
+        values = [value for value in row.values() if isinstance(value, Real)]
+        assert all(map(isfinite, values)), row
+        assert 0 <= row['bbox_mAP'] <= 1, row
+        assert row['name'] in (work / 'results.md').read_text()
+
+
+def _check_picture(work: Path) -> None:
+    assert cv2.imread(str(work / 'comparison.png')) is not None, 'no comparison.png'
+
+
+def _check_predictions(folder: Path, stranger: Stranger) -> None:
+    """What is exported finds in a really small file what the trained student finds in it."""
+    config, weights = (folder / 'deployed' / f'student{ending}' for ending in ('.py', '.pth'))
+    large = cv2.imread(str(next((folder / 'data').rglob('*.jpg'))))
+    image = folder / 'small.png'
+    cv2.imwrite(str(image), LowResolution(RATIO, views=['lr'])(dict(img=large))['img'])
+    found = stranger.predict(config, weights, image, folder / 'found.json')
+
+    model = build_model(Config.fromfile(folder / 'recipe' / 'student.py'))
+    model.load_state_dict(student_part(load_data(_trained(folder / 'work'))))
+    pipeline = [
+        transform
+        for transform in Config.fromfile(config).test_dataloader.dataset.pipeline
+        if 'Annotations' not in transform.type
+    ]
+    item = Compose(pipeline)(dict(img_path=str(image), img_id=0))
+    with torch.no_grad():
+        expected = model.test_step(pseudo_collate([item]))[0].pred_instances
+    assert len(expected.scores), 'the student finds nothing'
+    for key, values in found.items():
+        torch.testing.assert_close(torch.tensor(values), expected[key], check_dtype=False)
+
+
+def _report_costs(folder: Path) -> None:
+    work, out = folder / 'work', folder / 'costs'
+    network = f'student={folder / "recipe" / "student.py"}:{_trained(work)}'
+    quick = ['--rounds', 1, '--images', 1, '--batch-sizes', 1]
+    _run('cost_report', '--out', out, network, *quick)
+    (row,) = json.loads((out / 'costs.json').read_text())['rows']
+    assert row['bbox_mAP'] is not None and row['parameters'] > 0 and row['flops'] > 0, row
+
+
+def _trained(work: Path) -> Path:
+    return work / 'student' / 'epoch_2.pth'

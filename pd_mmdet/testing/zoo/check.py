@@ -1,0 +1,91 @@
+"""One config of the zoo, built as student and assistant and checked."""
+
+from __future__ import annotations
+
+import gc
+import warnings
+from fractions import Fraction
+from typing import NamedTuple
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.logging import MMLogger
+
+from ...cpu_operators import cpu_operators
+from ..invariants import CHECKS, Pair
+from .configs import annotations_of, light, read_config
+from .pipelines import check_pipelines
+from .stand_ins import stand_ins
+
+
+class Verdict(NamedTuple):
+    """What came of a config, and why.
+
+    ``'aligned'``, ``'refused'``, ``'cannot predict'`` (it is aligned, but the plain detector's
+    prediction fails in MMDetection), ``'broken'`` (MMDetection cannot build it) or ``'fails'``.
+    """
+
+    config: str
+    status: str
+    reason: str = ''
+
+
+def prepare_process() -> None:
+    """What :func:`check_config` wants of its process, which is then quiet and takes one core."""
+    torch.set_num_threads(1)
+    warnings.simplefilter('ignore')
+    MMLogger.get_instance('mmengine', log_level='ERROR')
+    register_all_modules()
+    gc.freeze()  # datasets collect garbage when they are built: not among what is imported
+
+
+def check_config(name: str, ratio: Fraction) -> Verdict:
+    """Build a config of the zoo and its assistant, check invariants 1 to 4, and predict.
+
+    Its stock pipelines are tried, too, with ``LowResolution`` in them.
+    """
+    try:
+        cfg = read_config(name)
+    except ImportError as error:
+        return Verdict(name, 'broken', _first_line(error))
+    model_cfg = light(cfg.model)
+    try:
+        annotations = annotations_of(cfg)
+        pair = Pair.build(model_cfg, ratio, annotations)
+    except NotImplementedError as error:
+        return Verdict(name, 'refused', str(error).partition(': ')[2])
+    except Exception as error:
+        status = 'fails' if _is_built(model_cfg) else 'broken'
+        return Verdict(name, status, _first_line(error))
+    try:
+        check_pipelines(cfg, annotations, ratio)
+    except ValueError as error:
+        return Verdict(name, 'fails', f'stock pipelines: {_first_line(error)}')
+    for number, check in CHECKS:
+        try:
+            with stand_ins():
+                check(pair)
+        except Exception as error:
+            return Verdict(name, 'fails', f'invariant {number}: {_first_line(error)}')
+    try:
+        with cpu_operators():
+            pair.read(pair.student, pair.odd_shapes, Fraction(1))
+    except Exception as error:
+        reason = f"AFP aligns it, but MMDetection's own prediction ends in {_first_line(error)}"
+        return Verdict(name, 'cannot predict', reason)
+    return Verdict(name, 'aligned')
+
+
+def _is_built(model_cfg: dict) -> bool:
+    try:
+        MODELS.build(model_cfg)
+    except Exception:
+        return False
+    return True
+
+
+def _first_line(error: Exception) -> str:
+    """Of a message; its kind too where no check of ours has failed."""
+    line = (str(error).splitlines() or [''])[0][:300]
+    return line if isinstance(error, AssertionError) and line else f'{type(error).__name__}: {line}'

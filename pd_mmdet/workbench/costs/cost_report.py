@@ -1,0 +1,186 @@
+"""What networks cost to run, beside how good they are."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
+from mmengine.config import Config
+from terminaltables import AsciiTable, GithubFlavoredMarkdownTable
+
+from ...checkpoint import load_data
+from ...distillers.teacher import student_part
+from ..stages.evaluate import build_dataset, build_model, costs, measure, view
+from ..stages.results import environment, percent, right_aligned, set_names, three_digits
+from ..tasks import task_of
+from .front import cost_figure
+from .link import bytes_per_image
+from .memory import peak_memory
+from .speed import inference_seconds
+
+KILOBYTE = 1000
+
+
+class Entry(NamedTuple):
+    """A network of the report.
+
+    Args:
+        name: What the report calls it.
+        cfg: Its config, a distiller's too: the deployed network is meant.
+        checkpoint: Its weights; None: those of its initialisation, and it has no score.
+    """
+
+    name: str
+    cfg: Config
+    checkpoint: Path | None
+
+
+class Options(NamedTuple):
+    """How costs are measured.
+
+    Args:
+        batch_sizes: For the throughput; latency is that of one image.
+        rounds: How often each time is measured.
+        jpeg_qualities: From 1 to 100.
+        images: How many validation images are encoded.
+        device: ``'cpu'`` or ``'cuda'``.
+    """
+
+    batch_sizes: Sequence[int]
+    rounds: int
+    jpeg_qualities: Sequence[int]
+    images: int
+    device: str
+
+
+def rows_of(entries: Sequence[Entry], options: Options, work_dir: Path) -> list[dict[str, Any]]:
+    """A row an entry: ``name``, ``view``, the entries of :func:`costs`, ``latency_ms``,
+    ``images_per_second_<batch>``, ``memory_mb``, bytes by format, and the task's metrics where
+    there is a checkpoint.
+    """
+    models = {}
+    for entry in entries:
+        model = build_model(entry.cfg)
+        if entry.checkpoint:
+            model.load_state_dict(student_part(load_data(entry.checkpoint)))
+        models[entry.name] = (model.to(options.device), build_dataset(entry.cfg))
+    sizes = dict.fromkeys([1, *options.batch_sizes])
+    seconds = inference_seconds(models, list(sizes), options.rounds, options.device)
+    rows = []
+    for entry in entries:
+        print(f'{entry.name}: memory, link{", score" if entry.checkpoint else ""}', flush=True)
+        taken = seconds[entry.name]
+        rows.append(
+            dict(
+                name=entry.name,
+                view=view(entry.cfg),
+                **costs(entry.cfg),
+                latency_ms=1000 * taken[1],
+                **{f'images_per_second_{size}': size / taken[size] for size in options.batch_sizes},
+                memory_mb=peak_memory(entry.cfg, options.device),
+                **bytes_per_image(models[entry.name][1], options.jpeg_qualities, options.images),
+                **_scores(entry, work_dir),
+            )
+        )
+    return rows
+
+
+def _scores(entry: Entry, work_dir: Path) -> dict[str, float | None]:
+    if entry.checkpoint is None:
+        return {}
+    return measure(entry.cfg, entry.checkpoint, work_dir / 'test' / entry.name)
+
+
+def write(rows: list[dict[str, Any]], entries: Sequence[Entry], options: Options, out: Path) -> str:
+    """Write costs.json, costs.csv and costs.md.
+
+    Returns:
+        The table for the screen.
+    """
+    scope = task_of(entries[0].cfg).SCOPE
+    made = environment(scope)
+    if options.device == 'cpu':  # of a machine that has a GPU, too
+        made['device'] = 'cpu'
+    command = shlex.join(['python', *sys.argv])
+    content = dict(rows=rows, images=options.images, command=command, environment=made)
+    (out / 'costs.json').write_text(json.dumps(content, indent=2) + '\n')
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    with (out / 'costs.csv').open('w', newline='') as file:
+        writer = csv.DictWriter(file, keys)
+        writer.writeheader()
+        writer.writerows(rows)
+    cells = table(rows)
+    said = notes(made, options.images)
+    markdown = right_aligned(cells, GithubFlavoredMarkdownTable)
+    (out / 'costs.md').write_text(f'{markdown}\n\n{said}\n', encoding='utf-8')
+    return f'{right_aligned(cells, AsciiTable)}\n{said}'
+
+
+def notes(made: dict[str, str], images: int) -> str:
+    """What the columns are; ``made`` is the environment of the measurement."""
+    return (
+        'Latency (of one image), throughput and peak memory are those of preprocessing, network '
+        f'and post-processing; times are medians on a {made["device"].upper()}, all networks in '
+        'turn, and say something beside each other only. A multiplication and its addition are one '
+        f'FLOP. Bytes: the mean of {images} validation images as large as the network reads them.'
+    )
+
+
+def scores_of(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The keys of the scores that are shown, one for each validation set, and their titles."""
+    detection = any(key.endswith('bbox_mAP') for row in rows for key in row)
+    key, title = ('bbox_mAP', 'AP') if detection else ('top1', 'top-1')
+    return {
+        f'{name}/{key}' if name else key: f'{title}, {name}' if name else title
+        for name in set_names(rows)
+    }
+
+
+def table(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """The cells of a table, the header first."""
+    scores = scores_of(rows)
+    throughput = [name for name in rows[0] if name.startswith('images_per_second_')]
+    link = [name for name in rows[0] if name == 'png' or name.startswith('jpeg')]
+    header = (
+        *('network', 'image', *scores.values()),
+        *('parameters', 'FLOPs', 'latency', 'memory'),
+        *(f'images/s at {name.rpartition("_")[2]}' for name in throughput),
+        *(name.upper().replace('JPEG', 'JPEG ') for name in link),
+    )
+    return [
+        header,
+        *(
+            (
+                row['name'],
+                '×'.join(map(str, row['image_side'])),
+                *(percent([row.get(key)]) for key in scores),
+                three_digits(row['parameters']),
+                three_digits(row['flops']),
+                f'{row["latency_ms"]:.1f} ms',
+                '–' if row['memory_mb'] is None else f'{row["memory_mb"]:.0f} MB',
+                *(f'{row[name]:.1f}' for name in throughput),
+                *(f'{row[name] / KILOBYTE:.1f} kB' for name in link),
+            )
+            for row in rows
+        ),
+    ]
+
+
+def figure(rows: list[dict[str, Any]]) -> Figure:
+    """The score against each cost, for each validation set."""
+    shown = dict(
+        flops='FLOPs',
+        parameters='parameters',
+        latency_ms='latency of one image, ms',
+        memory_mb='peak memory of one image, MB',
+        png='bytes on the link, PNG',
+    )
+    jpeg = [name for name in rows[0] if name.startswith('jpeg')]
+    shown |= {name: f'bytes on the link, JPEG {name[4:]}' for name in jpeg[:1]}
+    return cost_figure(rows, shown, scores_of(rows))

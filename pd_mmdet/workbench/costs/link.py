@@ -1,0 +1,53 @@
+"""How many bytes an image has on the link between camera and detector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from mmengine.dataset import BaseDataset
+
+from ...transforms.degradation import JPEG_CHANNELS, is_8_bit, to_dtype
+
+PNG_CHANNELS = (*JPEG_CHANNELS, (4,))
+
+
+def bytes_per_image(
+    dataset: BaseDataset, jpeg_qualities: Sequence[int], number: int
+) -> dict[str, float | None]:
+    """Mean size of encoded images of a dataset, as large as the detector reads them.
+
+    Args:
+        dataset: Its items have ``inputs`` (C, H, W), of three channels blue first.
+        jpeg_qualities: From 1 to 100.
+        number: How many images are encoded at most, evenly spaced.
+
+    Returns:
+        ``png`` and ``jpeg<quality>``, in bytes; None for a format that cannot hold the images:
+        both hold one or three channels of 8 bits, PNG four and 16 bits, too.
+    """
+    number = min(number, len(dataset))
+    formats = {'png': ('.png', [])} | {
+        f'jpeg{quality}': ('.jpg', [cv2.IMWRITE_JPEG_QUALITY, quality])
+        for quality in jpeg_qualities
+    }
+    sizes = {name: [] for name in formats}
+    for index in range(number):
+        item = dataset[index * len(dataset) // number]
+        image = item['inputs'].permute(1, 2, 0).contiguous().numpy()
+        for name, (ending, options) in formats.items():
+            sizes[name].append(_encoded_size(image, ending, options))
+    return {name: None if None in each else sum(each) / number for name, each in sizes.items()}
+
+
+def _encoded_size(image: np.ndarray, ending: str, options: list[int]) -> int | None:
+    """Bytes of an image (H, W, C) in a format; None if that cannot hold it."""
+    if is_8_bit(image):
+        image = to_dtype(image, np.uint8)
+    dtypes, channels = (
+        ((np.uint8,), JPEG_CHANNELS) if ending == '.jpg' else ((np.uint8, np.uint16), PNG_CHANNELS)
+    )
+    if image.dtype not in dtypes or image.shape[2:] not in channels:
+        return None
+    return len(cv2.imencode(ending, image, options)[1])

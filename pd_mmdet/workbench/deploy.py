@@ -1,0 +1,208 @@
+"""Pipeline and dataset of a student that is deployed: its files are really small."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from numbers import Real
+from typing import Any
+
+from mmdet.registry import DATASETS
+from mmengine.dataset import BaseDataset
+
+from ..ratio import parse_ratio
+from ..transforms.fixed_size import check_fixed_size, transform_name
+
+PACKAGE = 'pd_mmdet'
+_IMG_SCALE = dict(img_scale=(640, 640))
+SIZES: dict[str, dict[str, Any]] = {
+    'CachedMixUp': _IMG_SCALE,
+    'CachedMosaic': _IMG_SCALE,
+    'CenterCrop': dict(crop_size=None),
+    'CutOut': dict(cutout_shape=None),
+    'Cutout': dict(shape=None, magnitude_range=None),
+    'EfficientNetCenterCrop': dict(crop_size=None, crop_padding=32),
+    'EfficientNetRandomCrop': dict(scale=None, crop_padding=32),
+    'FixScaleResize': dict(scale=None),
+    'FixShapeResize': dict(width=None, height=None),
+    'MixUp': _IMG_SCALE,
+    'Mosaic': _IMG_SCALE,
+    'MultiScaleFlipAug': dict(scales=None),
+    'Pad': dict(size=None),
+    'RandomAffine': dict(border=None),
+    'RandomCenterCropPad': dict(crop_size=None, border=128),
+    'RandomChoiceResize': dict(scales=None),
+    'RandomCrop': dict(crop_size=None, padding=None),
+    'RandomResize': dict(scale=None),
+    'RandomResizedCrop': dict(scale=None),
+    'RandomShift': dict(max_shift_px=32),
+    'RandomTranslatePad': dict(size=640),
+    'Resize': dict(scale=None),
+    'ResizeEdge': dict(scale=None),
+    'ResizeShortestEdge': dict(scale=None, max_size=None),
+}
+"""Options of MMDetection's and MMPretrain's transforms that are lengths on the image, in whole
+pixels, and what each is where a config leaves it out (None: then there is no such length)."""
+
+_FRACTIONS = {
+    'FilterAnnotations': ('min_gt_bbox_wh',),
+    'GaussianBlur': ('radius', 'magnitude_range'),
+}
+"""Such options that need not be whole."""
+
+PACKING = dict(PackPairedDetInputs='PackDetInputs', PackPairedInputs='PackInputs')
+
+_SOUNDS_LIKE_A_SIZE = re.compile(r'(^|_)(scales?|sizes?|shape|width|height|px|pixels?|border)$')
+
+
+def deployed_pipeline(pipeline: Sequence[dict], ratio: int | float | str | Fraction) -> list[dict]:
+    """Turn a pipeline of the large image into the ordinary one of files that are really small.
+
+    Every size in pixels becomes that of the small image, as ``LowResolution`` would make it;
+    ``LowResolution`` itself goes, and ``PackPairedDetInputs`` becomes ``PackDetInputs``,
+    ``PackPairedInputs`` becomes ``PackInputs``. Factors (``scale_factor``, ``ratio_range``, a
+    relative crop) stay, and so does ``size_divisor``, which the network's strides ask for. Where
+    nothing else resizes, a ``Resize`` by 1 tells detectors the scale factor, as ``LowResolution``
+    did.
+
+    Args:
+        pipeline: for training or testing, with or without ``LowResolution``; it is not changed.
+        ratio: side of the large image over the small one, see :func:`parse_ratio`.
+
+    Raises:
+        ValueError: a transform that is not among :data:`SIZES` has an option that sounds like a
+            size, ``LowResolution`` has another ratio, or a classifier's image is cropped to a size
+            that the ratio does not divide.
+    """
+    deployed = without_views(_translate(list(pipeline), parse_ratio(ratio)))
+    names = set(_names(deployed))
+    if 'PackInputs' in names:
+        check_fixed_size(pipeline, ratio)
+    elif makes_small(pipeline) and not any('Resize' in name for name in names):
+        # Detectors bring their boxes back by a scale factor, which nothing else tells.
+        deployed.insert(-1, dict(type='Resize', scale_factor=1.0))
+    return deployed
+
+
+def without_views(pipeline: Any) -> Any:
+    """A pipeline without ``LowResolution``, and without a group of ``TestTimeAug`` that was one."""
+    if isinstance(pipeline, dict):
+        return {key: without_views(inner) for key, inner in pipeline.items()}
+    if isinstance(pipeline, (list, tuple)):
+        kept = [
+            (inner, without_views(inner)) for inner in pipeline if not _is_low_resolution(inner)
+        ]
+        return type(pipeline)(new for old, new in kept if new or not old)
+    return pipeline
+
+
+def makes_small(pipeline: Any) -> bool:
+    """Whether a pipeline makes the small image itself: ``LowResolution`` is anywhere in it."""
+    return 'LowResolution' in _names(pipeline)
+
+
+def stock_dataset(dataset: dict) -> dict[str, Any]:
+    """What makes the stock dataset of one of this package: the type of that which it extends, and
+    its own ``metainfo``. Nothing for what is no dataset of this package.
+
+    Args:
+        dataset: A config.
+    """
+    own = DATASETS.module_dict.get(str(dataset.get('type')).rpartition('.')[2])
+    if not (isinstance(own, type) and issubclass(own, BaseDataset) and is_ours(own)):
+        return {}
+    stock = next(base for base in own.__mro__ if not is_ours(base))
+    metainfo = {**own.METAINFO, **(dataset.get('metainfo') or {})}
+    return dict(type=stock.__name__, metainfo=metainfo)
+
+
+def is_ours(registered: Callable) -> bool:
+    """Whether a class or function is of this package."""
+    return registered.__module__.partition('.')[0] == PACKAGE
+
+
+def _names(value: Any) -> Iterator[str]:
+    """The names of all transforms, those inside of others too."""
+    if isinstance(value, dict):
+        if 'type' in value:
+            yield transform_name(value)
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return
+    for inner in value:
+        yield from _names(inner)
+
+
+def _translate(value: Any, ratio: Fraction) -> Any:
+    """A transform, or transforms in whatever containers an option has them."""
+    if isinstance(value, dict):
+        options = {key: _translate(inner, ratio) for key, inner in value.items()}
+        return _transform(options, ratio) if 'type' in options else options
+    if isinstance(value, (list, tuple)):
+        for inner in filter(_is_low_resolution, value):
+            _check_ratio(inner, ratio)
+        return type(value)(_translate(inner, ratio) for inner in value)
+    return value
+
+
+def _is_low_resolution(value: Any) -> bool:
+    return isinstance(value, dict) and 'type' in value and transform_name(value) == 'LowResolution'
+
+
+def _check_ratio(low_resolution: dict, ratio: Fraction) -> None:
+    if parse_ratio(low_resolution['ratio']) != ratio:
+        raise ValueError(
+            f'the pipeline has LowResolution(ratio={low_resolution["ratio"]!r}), but its small '
+            f'image is asked for at ratio {ratio}'
+        )
+
+
+def _transform(options: dict, ratio: Fraction) -> dict:
+    name = transform_name(options)
+    if name in PACKING:
+        return {**options, 'type': PACKING[name]}
+    if name == 'RandomCrop' and options.get('crop_type', '').startswith('relative'):
+        return options
+    if name in _FRACTIONS:
+        given = {option: options[option] for option in _FRACTIONS[name] if option in options}
+        return options | {option: _divided(size, ratio) for option, size in given.items()}
+    known = SIZES.get(name, {})
+    # Albumentations, too, has a RandomCrop, which says its size otherwise.
+    _refuse_sizes(name, {key: value for key, value in options.items() if key not in known})
+    sizes = {key: options.get(key, default) for key, default in known.items()}
+    return options | {key: _small(size, ratio) for key, size in sizes.items() if size is not None}
+
+
+def _small(size: Any, ratio: Fraction) -> Any:
+    """Lengths in pixels of the large image as lengths of the small one, rounded up to the whole
+    small pixels that ``LowResolution`` yields."""
+    if isinstance(size, (list, tuple)):
+        return type(size)(_small(side, ratio) for side in size)
+    p, q = ratio.numerator, ratio.denominator
+    whole = -(-abs(size) // p) * q
+    return whole if size >= 0 else -whole
+
+
+def _divided(size: Any, ratio: Fraction) -> Any:
+    if isinstance(size, (list, tuple)):
+        return type(size)(_divided(side, ratio) for side in size)
+    return size / float(ratio)
+
+
+def _refuse_sizes(name: str, options: dict) -> None:
+    for option, value in options.items():
+        if _SOUNDS_LIKE_A_SIZE.search(option) and any(side > 1 for side in _whole_numbers(value)):
+            raise ValueError(
+                f'{name}({option}={value!r}): is this a size in pixels of the large image? It is '
+                f'not known how to bring a {name} to the small image. Known are the sizes of '
+                f'{", ".join(SIZES)}: replace it, or write the pipeline of the small image by hand'
+            )
+
+
+def _whole_numbers(value: Any) -> Iterator[Real]:
+    if isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _whole_numbers(inner)
+    elif isinstance(value, Real) and not isinstance(value, bool) and value % 1 == 0:
+        yield value

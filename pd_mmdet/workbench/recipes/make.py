@@ -1,0 +1,217 @@
+"""Making a recipe of two plain configs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+from ...distillers.teacher import Teacher
+from ...mixin import with_preprocessor
+from ...ratio import parse_ratio
+from ...transforms.fixed_size import check_fixed_size
+from ..tasks import task_of
+from . import files
+from .choose_terms import REFUSALS, Choice, choose, isrd_options, message, why_not
+from .files import Source
+from .given import check_same_classes, check_same_task, read
+from .write import config_text
+
+COPY = (
+    'The given config of the {}, whose Python other files cannot inherit, as plain data. '
+    'What changes in one of the two does not change in the other.'
+)
+COMMENTS = dict(
+    teacher_base=COPY.format('teacher'),
+    student_base=COPY.format('student'),
+    teacher='The large network on the large image.',
+    ceiling='What the small network reaches on the large image.',
+    baseline='The student alone: the small network on the small image, undistilled.',
+    assistant='Stage 1, teacher -> assistant, both on the large image: compress the model.',
+    student='Stage 2, assistant on the large image -> student on the small one: compress '
+    'the input.',
+    one_stage='Teacher on the large image -> student on the small one at once, to compare with. '
+    '{task.ONE_STAGE}',
+    deploy='The student as it is deployed: a plain {task.KIND} of files that are really small.',
+)
+
+
+@dataclass
+class Recipe:
+    """A folder of configs that was written.
+
+    Args:
+        folder: Where.
+        task: What recipes of the task say.
+        files: Names of its files.
+        left_out: What these models cannot have of a recipe → the reason.
+    """
+
+    folder: Path
+    task: ModuleType
+    files: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def write(self, stage: str, variables: dict[str, Any]) -> None:
+        """Write the config of a stage."""
+        file, comment = f'{stage}.py', COMMENTS[stage].format(task=self.task)
+        (self.folder / file).write_text(config_text(comment, variables))
+        self.files.append(file)
+
+    def model(self, stage: str) -> dict:
+        """The model that a written config describes, as the runner builds it."""
+        cfg = Config.fromfile(self.folder / f'{stage}.py')
+        return with_preprocessor(cfg.model, cfg.get('data_preprocessor'))
+
+    def note(self, stage: str, choice: Choice) -> Choice:
+        """Remember what a stage cannot compare."""
+        for name, reason in choice.reasons.items():
+            self.left_out[f'{name} of {stage}.py'] = reason
+        return choice
+
+
+def make_recipe(
+    student: str,
+    teacher: str,
+    ratio: int | float | str | Fraction,
+    out: Path,
+    teacher_checkpoint: str | None = None,
+) -> Recipe:
+    """Write a recipe of two plain configs, and build every model in it.
+
+    Args:
+        student: Config of the student on the large image, a file, ``mmdet::…`` or
+            ``mmpretrain::…``.
+        teacher: Config of the teacher, likewise.
+        ratio: Side of the large image over the small one, see :func:`parse_ratio`.
+        out: The recipe's folder: not there yet, or empty.
+        teacher_checkpoint: File with weights of the teacher, where there are some.
+
+    Raises:
+        FileExistsError: ``out`` is there and not empty.
+        FileNotFoundError: A config or the checkpoint is not there.
+        ModuleNotFoundError: The configs are of MMPretrain, which is not installed.
+        ValueError: No recipe can be made of the two; the message says why. ``out`` is as before.
+    """
+    exact = parse_ratio(ratio)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f'{out} is there and not empty: nothing was written')
+    if teacher_checkpoint:
+        _check_file(teacher_checkpoint)
+    given = read(student, 'student', out), read(teacher, 'teacher', out)
+    check_same_task(*given)
+    init_default_scope(task_of(given[0].cfg).SCOPE)
+    check_same_classes(*given)
+    source = Source(*given, exact, out.resolve().name, teacher_checkpoint)
+    _check_sizes(source)
+    with _emptied_if_it_fails(out):
+        recipe = Recipe(out, source.task)
+        _write(recipe, source)
+        _check(recipe, teacher_checkpoint)
+    return recipe
+
+
+def _check_file(checkpoint: str) -> None:
+    if '://' in checkpoint:
+        raise ValueError(f'{checkpoint} is no file: download it first, and name the file')
+    if not Path(checkpoint).is_file():
+        raise FileNotFoundError(f'no checkpoint at {Path(checkpoint).absolute()}')
+
+
+def _check_sizes(source: Source) -> None:
+    if source.task.FIXED_SIZE:
+        for name, pipeline in (source.data.train | source.data.test).items():
+            try:
+                check_fixed_size(pipeline, source.ratio)
+            except ValueError as error:
+                raise ValueError(f'{source.student.name}: {name}: {error}') from None
+
+
+@contextmanager
+def _emptied_if_it_fails(out: Path) -> Iterator[None]:
+    new = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for file in out.glob('*.py'):
+            file.unlink()
+        if new:
+            out.rmdir()
+        raise
+
+
+def _write(recipe: Recipe, source: Source) -> None:
+    task = source.task
+    for given in (source.teacher, source.student):
+        if given.copy:
+            recipe.write(given.copy, given.cfg)
+    recipe.write('teacher', files.plain(source.teacher))
+    recipe.write('ceiling', files.plain(source.student))
+    recipe.write('baseline', files.baseline(source))
+    own, teacher = recipe.model('baseline'), recipe.model('teacher')
+    aligned = dict(type=task.ASSISTANT, ratio=source.ratio, detector=own)
+    assistant = aligned if task.ASSISTANT else recipe.model('ceiling')
+    second = _distiller(source, own, assistant)
+    places = _places(second, source.student.name)
+
+    first = _distiller(source, assistant, teacher, view='hr')
+    chosen = recipe.note('assistant', choose(first, task.TWO_NETWORKS, places))
+    if not chosen.terms:
+        raise ValueError(
+            f'{source.student.name} cannot learn from {source.teacher.name}: {_said(chosen)}'
+        )
+    recipe.write('assistant', files.assistant(source, chosen))
+
+    isrd = isrd_options(
+        task.isrd_weight(source.ratio), task.ISRD_TAPS, own.get('data_preprocessor')
+    )
+    chosen = recipe.note('student', choose(second, task.SAME_NETWORK, places, isrd))
+    if not chosen.terms:
+        raise ValueError(f'{source.student.name} cannot learn from its assistant: {_said(chosen)}')
+    recipe.write('student', files.student(source, chosen))
+
+    chosen = choose(_distiller(source, own, teacher), task.TWO_NETWORKS, places)
+    if chosen.terms:
+        recipe.write('one_stage', files.one_stage(source, chosen))
+    else:
+        recipe.left_out['one_stage.py'] = _said(chosen)
+    try:
+        recipe.write('deploy', files.deploy(source))
+    except ValueError as error:
+        recipe.left_out['deploy.py'] = str(error)
+
+
+def _distiller(source: Source, student: dict, teacher: dict, **options: Any) -> dict[str, Any]:
+    sides = dict(student=student, teacher=dict(cfg=teacher))
+    return dict(type=source.task.DISTILLER, ratio=source.ratio, **sides, **options)
+
+
+def _places(distiller: dict, name: str) -> set[str]:
+    """Names of the modules of a student, if it can learn from its assistant at all."""
+    try:
+        return set(dict(MODELS.build(copy.deepcopy(distiller)).named_modules()))
+    except REFUSALS as error:
+        raise ValueError(f'{name} cannot be distilled: {message(error)}') from error
+
+
+def _said(choice: Choice) -> str:
+    return '; '.join(f'{name}: {reason}' for name, reason in choice.reasons.items())
+
+
+def _check(recipe: Recipe, teacher_checkpoint: str | None) -> None:
+    """Build what was written, and see whether the teacher's weights fit."""
+    for file in recipe.files:
+        reason = why_not(recipe.model(file.removesuffix('.py')))
+        if reason is not None:
+            raise ValueError(f'{recipe.folder / file} cannot be built: {reason}')
+    if teacher_checkpoint:
+        Teacher(MODELS, str(recipe.folder / 'teacher.py'), teacher_checkpoint).load()

@@ -1,0 +1,182 @@
+"""The results of a recipe: a table on the screen, ``results.md`` and ``results.json``."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterable
+from datetime import date
+from importlib import import_module
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from terminaltables import AsciiTable, GithubFlavoredMarkdownTable
+
+from ...ratio import parse_ratio
+from ..tasks import task_of
+
+METRICS = {
+    'AP': 'bbox_mAP',
+    'AP50': 'bbox_mAP_50',
+    'AP75': 'bbox_mAP_75',
+    'APs': 'bbox_mAP_s',
+    'APm': 'bbox_mAP_m',
+    'APl': 'bbox_mAP_l',
+    'top-1': 'top1',
+    'top-5': 'top5',
+    'balanced': 'balanced',
+}
+"""Columns and the keys of rows that they show; a table has those that its rows have."""
+
+SETS = 'Set: a validation set, by its name or its number in the config.'
+"""What the column of a table of several sets is."""
+
+UNITS = ('', 'k', 'M', 'G', 'T')
+
+
+def results(recipe: Path, student_cfg: Config, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """All that is known of a run of a recipe.
+
+    Args:
+        recipe: The folder of its configs.
+        student_cfg: The student's config, whose scope and ``model.ratio`` are recorded.
+        rows: See :func:`stage_row`.
+    """
+    ratio = parse_ratio(student_cfg.model.ratio)
+    scope = task_of(student_cfg).SCOPE
+    return dict(
+        recipe=recipe.resolve().name,
+        ratio=int(ratio) if ratio.denominator == 1 else float(ratio),
+        rows=rows,
+        environment=environment(scope) | dict(command=shlex.join(['python', *sys.argv])),
+    )
+
+
+def environment(scope: str) -> dict[str, str]:
+    """Versions, the device and the date; ``scope`` is that of the task's library."""
+    return dict(
+        torch=torch.__version__,
+        **{scope: import_module(scope).__version__},
+        device=torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu',
+        date=date.today().isoformat(),
+    )
+
+
+def write(content: dict[str, Any], notes: str, work_dir: Path) -> str:
+    """Write ``results.json`` and ``results.md``.
+
+    Args:
+        content: See :func:`results`.
+        notes: What the columns are.
+        work_dir: Where they are written.
+
+    Returns:
+        The table for the screen.
+    """
+    (work_dir / 'results.json').write_text(json.dumps(content, indent=2) + '\n')
+    cells = table([[row] for row in content['rows']])
+    if len(set_names(content['rows'])) > 1:
+        notes = f'{notes}\n{SETS}'
+    environment = ', '.join(f'{key} {value}' for key, value in content['environment'].items())
+    title = f'{content["recipe"]}, ratio {content["ratio"]}'
+    paragraphs = [f'# {title}', right_aligned(cells, GithubFlavoredMarkdownTable), notes]
+    (work_dir / 'results.md').write_text(
+        '\n\n'.join([*paragraphs, f'Made with {environment}.']) + '\n', encoding='utf-8'
+    )
+    return f'{title}\n{right_aligned(cells, AsciiTable)}\n{notes}'
+
+
+def table(stages: list[list[dict[str, Any]]]) -> list[tuple[str, ...]]:
+    """The cells of a table, the header first; where there are several validation sets all stages
+    on one of them, then all on the next.
+
+    Args:
+        stages: For each stage its rows in runs that differ in their seeds only.
+    """
+    first = [rows[0] for rows in stages]
+    sets = set_names(first)
+    metrics = {
+        title: key
+        for title, key in METRICS.items()
+        if any(key in of_set(row, name) for row in first for name in sets)
+    }
+    unit = 'epochs' if all(row.get('epochs') for row in first) else 'iterations'
+    which = ['set'] if len(sets) > 1 else []
+    header = ('stage', *which, 'image', *metrics, 'parameters', 'FLOPs', unit)
+    lines = []
+    for name in sets:
+        for rows in stages:
+            stage, *cells = _cells([of_set(row, name) for row in rows], metrics.values(), unit)
+            lines.append((stage, *([name] if which else []), *cells))
+    return [header, *lines]
+
+
+def set_names(rows: Iterable[dict[str, Any]]) -> list[str]:
+    """The validation sets that rows have numbers of, by name; ``''`` is that of a config with one.
+
+    Args:
+        rows: See :func:`stage_row`.
+    """
+    keys = (key.rpartition('/') for row in rows for key in row)
+    return list(dict.fromkeys(name for name, _, key in keys if key in METRICS.values())) or ['']
+
+
+def of_set(row: dict[str, Any], name: str) -> dict[str, Any]:
+    """A row with the numbers of one of its validation sets, under the keys of ``METRICS``."""
+    if not name:
+        return row
+    keys = [key for key in METRICS.values() if f'{name}/{key}' in row]
+    return row | {key: row[f'{name}/{key}'] for key in keys}
+
+
+def _cells(rows: list[dict[str, Any]], metrics: Iterable[str], unit: str) -> tuple[str, ...]:
+    row = rows[0]
+    return (
+        row['name'],
+        '×'.join(map(str, row['image_side'])),
+        *(percent([one.get(key) for one in rows]) for key in metrics),
+        three_digits(row['parameters']),
+        three_digits(row['flops']),
+        '–' if row[unit] is None else str(row[unit]),
+    )
+
+
+def known(value: float | None) -> bool:
+    """Whether a number of a row says something: None was not measured, -1 has no meaning."""
+    return value is not None and value >= 0
+
+
+def percent(values: list[float | None]) -> str:
+    """Values from 0 to 1 times 100, with their standard deviation where there are several; "–"
+    unless all are known."""
+    if not all(map(known, values)):
+        return '–'
+    text = f'{100 * mean(values):.1f}'
+    return f'{text} ± {100 * stdev(values):.1f}' if len(values) > 1 else text
+
+
+def three_digits(count: int) -> str:
+    """A count with the unit of which it is 0.1 to 99.9: 0.172 G, 2.37 M, 17.2 M."""
+    digits, exponent = f'{count:.2e}'.split('e')  # rounded first: 99 990 000 is 0.100 G
+    unit, place = divmod(int(exponent) + 1, 3)
+    return (
+        f'{float(digits) * 10 ** (place - 1):.{3 - place}f} {UNITS[unit]}' if unit else str(count)
+    )
+
+
+def markdown(cells: list[tuple[str, ...]]) -> str:
+    """A table for texts, whose first column is text and the others are numbers."""
+    header, *rows = cells
+    rule = ('---', *['---:'] * (len(header) - 1))
+    return '\n'.join(f'| {" | ".join(line)} |' for line in (header, rule, *rows))
+
+
+def right_aligned(cells: list[tuple[str, ...]], kind: type[AsciiTable]) -> str:
+    """A table whose columns are aligned, but for the first to the right."""
+    table = kind(cells)
+    table.justify_columns = dict.fromkeys(range(1, len(cells[0])), 'right')
+    return table.table

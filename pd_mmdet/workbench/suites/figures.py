@@ -1,0 +1,131 @@
+"""Pictures of a suite's results over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import mean, stdev
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..stages.results import known
+from .suite import Part, Suite
+from .tables import CEILING, Records, by_set, gap, known_ap, of_row
+
+SIZES = dict(small='bbox_mAP_s', medium='bbox_mAP_m', large='bbox_mAP_l')
+SMALL, EDGE, OURS, LARGE = '#5c7a89', '#253237', '#e07a5f', '#a9b8bf'
+DPI = 110
+
+
+def ap_figure(suite: Suite, records: Records) -> Figure:
+    """AP of every row that was run, with lines at H and B: a panel each part and validation set."""
+    shown = [
+        (part, name, of_one)
+        for part in suite.parts
+        for name, of_one in by_set(records).items()
+        if _rows_with_ap(part, of_one)
+    ]
+    heights = [len(_rows_with_ap(part, of_one)) + 1 for part, _, of_one in shown]
+    figure = Figure((8, 0.36 * sum(heights) + 0.6), dpi=DPI, layout='constrained')
+    panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for panel, (part, name, of_one) in zip(panels, shown):
+        _ap_panel(panel, suite, part, of_one)
+        panel.set_title(_title(part, name), fontsize=10, loc='left')
+    return figure
+
+
+def _title(part: Part, name: str) -> str:
+    return f'{part.title}, {name}' if name else part.title
+
+
+def _ap_panel(panel: Axes, suite: Suite, part: Part, records: Records) -> None:
+    names = _rows_with_ap(part, records)
+    values = {name: [100 * ap for ap in known_ap(of_row(records, part, name))] for name in names}
+    large = {name for name in names if of_row(records, part, name)[0]['view'] == 'hr'}
+    for place, name in enumerate(names):
+        colour = OURS if name == 'ours' else LARGE if name in large else SMALL
+        panel.errorbar(
+            mean(values[name]),
+            place,
+            xerr=_spread(values[name]),
+            fmt='s' if name in large else 'o',
+            color=colour,
+            ecolor=EDGE,
+            capsize=3,
+        )
+    panel.set_yticks(range(len(names)), [_plain(suite.rows[name].text) for name in names])
+    between = gap(records, part)
+    if between:
+        for side in (between.ceiling, between.floor):
+            panel.axvline(100 * mean(side), color=EDGE, linewidth=0.8, linestyle=':')
+    panel.set_ylim(len(names) - 0.5, -0.5)
+    panel.grid(axis='x', alpha=0.3)
+    panel.set_xlabel('AP, mean and standard deviation over seeds; squares: large image', fontsize=8)
+    panel.tick_params(labelsize=8)
+
+
+def sizes_of(records: Records) -> list[str]:
+    """Which sizes of :data:`SIZES` have a known AP in all records of one validation set."""
+    return [size for size, key in SIZES.items() if all(known(one.get(key)) for one in records)]
+
+
+def sizes_figure(suite: Suite, part: Part, records: Records) -> Figure:
+    """AP by the objects' size: undistilled, ours and H; a panel each validation set."""
+    shown = {name: of_one for name, of_one in by_set(records).items() if sizes_of(of_one)}
+    figure = Figure((6.4, 3 * len(shown)), dpi=DPI, layout='constrained')
+    panels = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
+    for panel, (name, of_one) in zip(panels, shown.items()):
+        _sizes_panel(panel, suite, part, of_one)
+        panel.set_title(_title(part, name), fontsize=10, loc='left')
+    return figure
+
+
+def _sizes_panel(panel: Axes, suite: Suite, part: Part, records: Records) -> None:
+    sizes = sizes_of(records)
+    between = gap(records, part)
+    names = [between.floor_row if between else 'baseline', 'ours', CEILING]
+    for place, (name, colour) in enumerate(zip(names, (SMALL, OURS, LARGE))):
+        rows = of_row(records, part, name)
+        if rows:
+            values = [[100 * one[SIZES[size]] for one in rows] for size in sizes]
+            panel.bar(
+                [group + 0.27 * (place - 1) for group in range(len(sizes))],
+                [mean(one) for one in values],
+                width=0.25,
+                yerr=[_spread(one) for one in values],
+                color=colour,
+                ecolor=EDGE,
+                capsize=2,
+                label=_plain(suite.rows[name].text),
+            )
+    panel.set_xticks(range(len(sizes)), [f'{size} objects' for size in sizes])
+    panel.set_ylabel('AP')
+    panel.set_ylim(top=1.4 * panel.get_ylim()[1])
+    panel.legend(fontsize=8, loc='upper left')
+
+
+def similarity_figure(rows: dict[str, Sequence[float]]) -> Figure:
+    """How alike networks are to the assistant, a line each, over the levels of the pyramid."""
+    figure = Figure((6.4, 3), dpi=DPI, layout='constrained')
+    axes = figure.subplots()
+    for name, values in rows.items():
+        axes.plot(range(len(values)), values, marker='o', label=name)
+    levels = range(max(map(len, rows.values())))
+    axes.set_xticks(levels, [f'level {level}' for level in levels])
+    axes.set_ylim(0, 1.02)
+    axes.set_ylabel("linear CKA with A's pyramid")
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def _rows_with_ap(part: Part, records: Records) -> list[str]:
+    return [name for name in part.rows if known_ap(of_row(records, part, name))]
+
+
+def _spread(values: Sequence[float]) -> float:
+    return stdev(values) if len(values) > 1 else 0.0
+
+
+def _plain(text: str) -> str:
+    return text.replace('*', '')

@@ -1,0 +1,87 @@
+"""What is known of a suite's runs: files that ``benchmarks/results`` keeps."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from ...checkpoint import load_data
+from ..stages.evaluate import stage_row
+from ..stages.results import environment
+from ..tasks import task_of
+from .runs import Run
+
+IDENTITY = ('recipe', 'row', 'seed')
+
+
+def record(run: Run) -> dict[str, Any]:
+    """All that is known of a finished run; evaluated once a checkpoint.
+
+    Returns:
+        ``recipe``, ``row``, ``seed``, the entries of :func:`stage_row`, ``coverage`` (share of the
+        training boxes that the priors suit, 0 to 1; None where it was not measured) and
+        ``environment``.
+    """
+    stage = run.stage
+    kept = stage.folder / 'record.json'
+    if kept.is_file() and kept.stat().st_mtime >= stage.checkpoint.stat().st_mtime:
+        return json.loads(kept.read_text())
+    row = stage_row(stage, stage.folder)
+    del row['name'], row['checkpoint']
+    made = dict(
+        recipe=run.recipe,
+        row=run.row,
+        **row,
+        coverage=coverage(stage.checkpoint),
+        environment=environment(task_of(stage.cfg).SCOPE),
+    )
+    kept.write_text(json.dumps(made, indent=2) + '\n')
+    return made
+
+
+def coverage(checkpoint: Path) -> float | None:
+    """What ``PriorCoverageHook`` has measured for the trained detector, from its checkpoint."""
+    info = load_data(checkpoint).get('message_hub', {}).get('runtime_info', {})
+    shares = (info.get(f'prior_coverage/{side}') for side in ('student', 'detector'))
+    return next((share for share in shares if share is not None), None)
+
+
+def write_results(file: Path, suite: str, new: dict[str, Any]) -> None:
+    """Put a run's record into a results file, in place of an older one of the same run.
+
+    Raises:
+        ValueError: See :func:`check_results`.
+    """
+    check_results(file, suite)
+    content = read_results(file) if file.is_file() else dict(suite=suite, runs=[])
+    others = [one for one in content['runs'] if identity(one) != identity(new)]
+    content |= dict(command=shlex.join(['python', *sys.argv]), runs=[*others, new])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_suffix('.part')
+    draft.write_text(json.dumps(content, indent=1) + '\n')
+    os.replace(draft, file)  # an interruption leaves the old file or the new one
+
+
+def check_results(file: Path, suite: str) -> None:
+    """Refuse a results file of something else.
+
+    Raises:
+        ValueError: It is one.
+    """
+    held = read_results(file).get('suite') if file.is_file() else suite
+    if held != suite:
+        raise ValueError(f'{file} holds results of {held!r}, not of {suite!r}')
+
+
+def read_results(file: Path) -> dict[str, Any]:
+    """The content of a results file: ``suite``, ``command`` and ``runs``, a list of records."""
+    return json.loads(file.read_text())
+
+
+def identity(made: dict[str, Any]) -> tuple:
+    """What tells one run of a suite from the others."""
+    return tuple(made[key] for key in IDENTITY)

@@ -1,0 +1,144 @@
+"""Tables of a suite's results, over seeds, and the share of the gap that a row recovers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import hypot
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+from ..stages.results import METRICS, known, markdown, of_set, percent, set_names
+from .suite import Part, Suite
+
+CEILING = 'ceiling'
+FLOOR = ('baseline', 'baseline_long')
+NOT_RUN = 'not run'
+AP = 'bbox_mAP'
+AP_UNKNOWN = 'The AP of H or B is not known: no recovered gap.'
+Records = list[dict[str, Any]]
+
+
+class Gap(NamedTuple):
+    """What lies between the undistilled student and its network on the large image.
+
+    Args:
+        ceiling: H, AP of each seed.
+        floor: B, AP of each seed of the better of the undistilled rows.
+        floor_row: Which row that is.
+    """
+
+    ceiling: list[float]
+    floor: list[float]
+    floor_row: str
+
+    @property
+    def size(self) -> float:
+        """H − B, of the means over seeds."""
+        return mean(self.ceiling) - mean(self.floor)
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation of H − B over seeds; None where there are too few."""
+        if min(len(self.ceiling), len(self.floor)) < 2:
+            return None
+        return hypot(stdev(self.ceiling), stdev(self.floor))
+
+    @property
+    def clear(self) -> bool:
+        """Whether it is larger than what other seeds would make of it."""
+        return self.spread is not None and self.size > self.spread
+
+    def recovered(self, values: list[float]) -> float:
+        """(S − B) / (H − B) of the means over seeds."""
+        return (mean(values) - mean(self.floor)) / self.size
+
+
+def of_row(records: Records, part: Part, name: str) -> Records:
+    """The records of a part's row, by seed."""
+    found = [one for one in records if (one['recipe'], one['row']) == (part.recipe.name, name)]
+    return sorted(found, key=lambda one: one['seed'])
+
+
+def known_ap(rows: Records) -> list[float]:
+    """AP of every run, or nothing where one has none."""
+    values = [one.get(AP) for one in rows]
+    return values if all(map(known, values)) else []
+
+
+def gap(records: Records, part: Part) -> Gap | None:
+    """The gap of a part's recipe; None where a side of it was not run, or its AP is not known."""
+    values = {name: known_ap(of_row(records, part, name)) for name in (CEILING, *FLOOR)}
+    floors = {name: values[name] for name in FLOOR if values[name]}
+    if not values[CEILING] or not floors:
+        return None
+    best = max(floors, key=lambda name: mean(floors[name]))
+    return Gap(values[CEILING], floors[best], best)
+
+
+def by_set(records: Records) -> dict[str, Records]:
+    """The records with the numbers of each validation set, whose name is ``''`` if it is alone."""
+    return {name: [of_set(one, name) for one in records] for name in set_names(records)}
+
+
+def part_table(suite: Suite, part: Part, records: Records) -> str:
+    """A part's rows in Markdown: metrics over seeds, coverage and recovered gap; what is not run.
+
+    A table for each validation set.
+
+    Args:
+        suite: Says what the rows are.
+        part: One of its parts.
+        records: Of this suite, on one device.
+    """
+    tables = {name: _table(suite, part, of_one) for name, of_one in by_set(records).items()}
+    return '\n'.join(f'Set {name}:\n\n{one}' if name else one for name, one in tables.items())
+
+
+def _table(suite: Suite, part: Part, records: Records) -> str:
+    metrics = {title: key for title, key in METRICS.items() if key.startswith('bbox_')}
+    unit = 'epochs' if any(one.get('epochs') for one in records) else 'iterations'
+    header = ('row', 'image', *metrics, 'coverage', 'recovered gap', unit, 'seeds')
+    between = gap(records, part)
+    rows = [
+        (suite.rows[name].text, *_cells(of_row(records, part, name), metrics, between, unit))
+        for name in part.rows
+    ]
+    was_run = all(any(of_row(records, part, name) for name in side) for side in ((CEILING,), FLOOR))
+    about = AP_UNKNOWN if was_run and between is None else _about(between, suite)
+    return f'{markdown([header, *rows])}\n\n{about}\n'
+
+
+def _cells(rows: Records, metrics: dict[str, str], between: Gap | None, unit: str) -> Sequence[str]:
+    if not rows:
+        return (NOT_RUN, *['–'] * (len(metrics) + 3), '0')
+    first = rows[0]
+    coverage = first['coverage']
+    return (
+        '×'.join(map(str, first['image_side'])),
+        *(percent([one.get(key) for one in rows]) for key in metrics.values()),
+        '–' if coverage is None else f'{100 * coverage:.0f} %',
+        _recovered(rows, between),
+        str(first[unit]),
+        str(len(rows)),
+    )
+
+
+def _recovered(rows: Records, between: Gap | None) -> str:
+    learns = rows[0]['view'] == 'lr' and rows[0]['row'] not in FLOOR
+    values = known_ap(rows)
+    if not learns or between is None or not between.clear or not values:
+        return '–'
+    return f'{100 * between.recovered(values):.0f} %'
+
+
+def _about(between: Gap | None, suite: Suite) -> str:
+    if between is None:
+        return 'H or B was not run: no recovered gap.'
+    size = f'H − B = {100 * between.size:.1f} AP'
+    row = suite.rows[between.floor_row].text
+    if between.clear:
+        return f'{size}, with B “{row}”, the better of the two.'
+    if between.spread is None:
+        return f'{size} on one seed, whose spread is not known: no recovered gap is given.'
+    spread = f"the seeds' spread, {100 * between.spread:.1f}"
+    return f'{size} is within {spread}: no recovered gap is given.'

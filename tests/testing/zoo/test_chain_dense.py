@@ -1,0 +1,13 @@
+"""From make_recipe to the cost report, on one-stage detectors."""
+
+import pytest
+
+from pd_mmdet.testing.zoo.chain import CHAIN, STEPS, run_chain
+
+FAMILIES = ('retinanet', 'fcos', 'atss', 'rtmdet_', 'yolox', 'centernet')
+LINKS = [link for link in CHAIN if link.config.rpartition('/')[2].startswith(FAMILIES)]
+
+
+@pytest.mark.parametrize('link', LINKS, ids=str)
+def test_every_step_succeeds(link, tmp_path, stranger):
+    assert run_chain(link, tmp_path / 'chain', stranger) == dict.fromkeys(STEPS, '')

@@ -1,0 +1,64 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from pd_mmdet.workbench.costs.link import bytes_per_image
+
+
+def dataset() -> list[dict]:
+    rng = np.random.default_rng(0)
+    arrays = [rng.integers(0, 256, (16, 24, 3), np.uint8), np.zeros((16, 24, 3), np.uint8)]
+    return [dict(inputs=torch.from_numpy(array).permute(2, 0, 1)) for array in arrays]
+
+
+def test_mean_size_of_the_files(tmp_path):
+    found = bytes_per_image(dataset(), [90, 10], number=5)
+    for name, ending, options in (
+        ('png', 'png', []),
+        ('jpeg90', 'jpg', [cv2.IMWRITE_JPEG_QUALITY, 90]),
+        ('jpeg10', 'jpg', [cv2.IMWRITE_JPEG_QUALITY, 10]),
+    ):
+        sizes = []
+        for item in dataset():
+            file = tmp_path / f'image.{ending}'
+            cv2.imwrite(str(file), item['inputs'].permute(1, 2, 0).numpy(), options)
+            sizes.append(file.stat().st_size)
+        assert found[name] == sum(sizes) / 2
+    assert found['jpeg10'] < found['jpeg90']
+
+
+def test_images_are_evenly_spaced():
+    (first, _) = data = dataset()
+    assert bytes_per_image(data, [], 1) == bytes_per_image([first], [], 1)
+
+
+@pytest.mark.parametrize(
+    ('dtype', 'factor', 'channels', 'formats'),
+    [
+        (np.uint8, 1, 1, ['png', 'jpeg90']),
+        (np.float32, 1, 3, ['png', 'jpeg90']),  # the loader's to_float32
+        (np.uint8, 1, 4, ['png']),
+        (np.uint16, 257, 1, ['png']),
+        (np.uint16, 257, 3, ['png']),
+        (np.uint16, 257, 4, ['png']),
+        (np.uint8, 1, 2, []),
+        (np.uint8, 1, 7, []),
+        (np.float32, 1 / 255, 3, []),
+        (np.int16, 1, 1, []),
+    ],
+)
+def test_none_for_what_a_format_cannot_hold(tmp_path, dtype, factor, channels, formats):
+    rng = np.random.default_rng(0)
+    image = (rng.integers(0, 256, (16, 24, channels)) * factor).astype(dtype)
+    found = bytes_per_image([dict(inputs=torch.from_numpy(image).permute(2, 0, 1))], [90], 1)
+    assert list(found) == ['png', 'jpeg90']
+    assert [name for name, size in found.items() if size is not None] == formats
+    for name in formats:
+        file = tmp_path / f'image.{name.replace("eg90", "g")}'
+        written = image if dtype == np.uint16 else image.astype(np.uint8)
+        cv2.imwrite(str(file), written, [cv2.IMWRITE_JPEG_QUALITY, 90])
+        assert found[name] == file.stat().st_size
+        # What such a file holds is, in PNG, the image.
+        read = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        assert name != 'png' or (read.reshape(image.shape) == image).all()

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from pd_mmdet.workbench.recipes import make
+from pd_mmdet.workbench.recipes.make import make_recipe
+from pd_mmdet.workbench.stages.stage import plan
+from pd_mmdet.workbench.tasks import detection_recipe
+from tests.helpers import ROOT
+
+CONFIGS = ROOT / 'configs'
+STAGES = ['teacher', 'ceiling', 'baseline', 'assistant', 'student', 'one_stage', 'deploy']
+
+
+@pytest.fixture(autouse=True)
+def stock_modules() -> None:
+    register_all_modules()
+
+
+@pytest.fixture
+def pair(recipe: Path) -> tuple[str, str]:
+    """Two slim detectors on glyphs: student and teacher."""
+    return str(recipe / 'ceiling.py'), str(recipe / 'teacher.py')
+
+
+def changed(folder: Path, base: str, text: str, name: str = 'changed.py') -> str:
+    """A config that inherits another."""
+    (folder / name).write_text(f'_base_ = {base!r}\n{text}\n')
+    return str(folder / name)
+
+
+def test_train_tas_takes_it(pair, tmp_path):
+    out = tmp_path / 'new' / 'mine_k2'
+    made = make_recipe(*pair, 2, out)
+    assert made.files == [f'{stage}.py' for stage in STAGES] and made.left_out == {}
+    assert sorted(file.stem for file in out.iterdir()) == sorted(STAGES)
+    stages = plan(out, tmp_path / 'work', ['ceiling', 'one_stage', 'baseline'])
+    assert {stage.name for stage in stages} == {*STAGES, 'baseline_long'} - {'deploy'}
+
+
+def test_terms_of_the_stages(pair, tmp_path):
+    make_recipe(*pair, '2', tmp_path / 'out')
+    models = {
+        stage: Config.fromfile(tmp_path / 'out' / f'{stage}.py').model
+        for stage in ('assistant', 'student', 'one_stage')
+    }
+    assert {stage: list(model.terms) for stage, model in models.items()} == dict(
+        assistant=['pkd'], student=['pkd', 'cls', 'box'], one_stage=['pkd']
+    )
+    assert models['student'].terms.pkd.teacher == 'neck.afp'
+    assert models['student'].isrd == models['one_stage'].isrd == dict(weight=0.5)
+    assert 'isrd' not in models['assistant']
+
+
+@pytest.mark.parametrize(
+    'family, recipe, student, teacher',
+    [
+        (
+            'faster_rcnn',
+            'faster-rcnn_r50-r18_fpn_1x_voc0712_k4',
+            'faster-rcnn_r18_fpn_1x_voc0712.py',
+            'faster-rcnn_r50_fpn_1x_voc0712.py',
+        ),
+        (
+            'retinanet',
+            'retinanet_r50-r18_fpn_1x_coco_k2',
+            'retinanet_r18_fpn_1x_coco.py',
+            'retinanet_r50_fpn_1x_coco.py',
+        ),
+    ],
+)
+def test_shipped_recipes_are_what_is_written(
+    family, recipe, student, teacher, tmp_path, monkeypatch
+):
+    shipped, out = CONFIGS / family / recipe, tmp_path / family / recipe
+    shutil.copytree(CONFIGS / '_base_', tmp_path / '_base_')
+    (tmp_path / family).mkdir()
+    pair = [str(shutil.copy(CONFIGS / family / name, out.parent)) for name in (student, teacher)]
+    monkeypatch.setattr(make, '_check', lambda *_: None)  # test_configs_train.py builds them
+    make_recipe(*pair, int(recipe[-1]), out)
+    written = {file.name: file.read_text() for file in out.glob('*.py')}
+    assert written == {file.name: file.read_text() for file in shipped.glob('*.py')}
+
+
+def test_mmengine_tests_what_is_deployed(pair, tmp_path):
+    make_recipe(*pair, 2, tmp_path / 'out')
+    cfg = Config.fromfile(tmp_path / 'out' / 'deploy.py')
+    cfg.work_dir = str(tmp_path / 'work')
+    cfg.test_dataloader.update(num_workers=0, persistent_workers=False)
+    runner = Runner.from_cfg(cfg)
+    runner.test()
+    assert type(runner.model).__module__ == 'mmdet.models.detectors.retinanet'
+
+
+def test_what_cannot_be_had_is_left_out_with_the_reason(pair, tmp_path, monkeypatch):
+    for name, tap, loss in (
+        ('ld', 'bbox_head', 'DenseHeadDistributionLoss'),
+        ('rpn', 'rpn_head', 'DenseHeadClsLoss'),
+    ):
+        term = dict(student=tap, teacher=tap, loss=dict(type=loss), weight=1.0)
+        monkeypatch.setitem(detection_recipe.SAME_NETWORK, name, term)
+    monkeypatch.setattr(detection_recipe, 'ISRD_TAPS', ('backbone.nothing',))
+    made = make_recipe(*pair, 2, tmp_path / 'out')
+    assert list(made.left_out) == ['ld of student.py', 'isrd of student.py']
+    assert 'DenseHeadDistributionLoss cannot serve' in made.left_out['ld of student.py']
+    text = (tmp_path / 'out' / 'student.py').read_text()
+    assert '# ld is left out: DenseHeadDistributionLoss cannot serve' in text
+    assert "# isrd is left out: tap 'backbone.nothing' names nothing" in text
+    model = Config.fromfile(tmp_path / 'out' / 'student.py').model
+    assert list(model.terms) == ['pkd', 'cls', 'box'] and 'isrd' not in model
+
+
+def test_isrd_follows_the_normalisation(pair, tmp_path):
+    plain = 'model = dict(data_preprocessor=dict(mean=[0, 0, 0], std=[1, 1, 1]))'
+    student = changed(tmp_path, pair[0], plain)
+    make_recipe(student, pair[1], 2, tmp_path / 'out')
+    # 0.5 where images are divided by 57; grey levels are 57 times as large.
+    assert Config.fromfile(tmp_path / 'out' / 'student.py').model.isrd == dict(weight=0.009)
+    text = ' '.join((tmp_path / 'out' / 'student.py').read_text().split())
+    assert 'not divided by their deviation, so the loss is larger and its weight smaller.' in (
+        text.replace('# ', '')
+    )
+
+
+def test_one_stage_is_left_out_where_no_level_is_shared(pair, tmp_path):
+    made = make_recipe(*pair, 3, tmp_path / 'out')
+    assert not (tmp_path / 'out' / 'one_stage.py').exists()
+    assert 'no level covers the same part' in made.left_out['one_stage.py']
+
+
+def test_checkpoint_of_the_teacher(pair, tmp_path):
+    weights = MODELS.build(Config.fromfile(pair[1]).model).state_dict()
+    torch.save(dict(state_dict=weights), tmp_path / 'teacher.pth')
+    make_recipe(*pair, 2, tmp_path / 'out', str(tmp_path / 'teacher.pth'))
+    model = Config.fromfile(tmp_path / 'out' / 'assistant.py').model
+    assert model.teacher.checkpoint == str(tmp_path / 'teacher.pth')
+
+    weights.popitem()
+    torch.save(dict(state_dict=weights), tmp_path / 'other.pth')
+    with pytest.raises(ValueError, match='other.pth does not fit the teacher'):
+        make_recipe(*pair, 2, tmp_path / 'other', str(tmp_path / 'other.pth'))
+    assert not (tmp_path / 'other').exists()
+
+
+def test_nothing_is_overwritten(pair, tmp_path):
+    (tmp_path / 'mine.txt').write_text('mine')
+    with pytest.raises(FileExistsError, match='is there and not empty: nothing was written'):
+        make_recipe(*pair, 2, tmp_path)
+    with pytest.raises(FileExistsError, match='mine.txt'):
+        make_recipe(*pair, 2, tmp_path / 'mine.txt')
+    assert [file.name for file in tmp_path.iterdir()] == ['mine.txt']
+
+
+@pytest.mark.parametrize('ratio', [1, 0.5, 'two', 1.7])
+def test_bad_ratios(ratio, pair, tmp_path):
+    with pytest.raises(ValueError, match='ratio must be a fraction p/q larger than 1'):
+        make_recipe(*pair, ratio, tmp_path / 'out')
+
+
+def test_missing_files(pair, tmp_path):
+    with pytest.raises(FileNotFoundError, match='no config file at .*nowhere.py'):
+        make_recipe(pair[0], str(tmp_path / 'nowhere.py'), 2, tmp_path / 'out')
+    with pytest.raises(FileNotFoundError, match='no config mmdet::no/such.py'):
+        make_recipe('mmdet::no/such.py', pair[1], 2, tmp_path / 'out')
+    with pytest.raises(FileNotFoundError, match='no checkpoint at .*no.pth'):
+        make_recipe(*pair, 2, tmp_path / 'out', 'no.pth')
+    with pytest.raises(FileNotFoundError, match='no config .*orphan.py, or not all'):
+        make_recipe(changed(tmp_path, 'gone.py', '', 'orphan.py'), pair[1], 2, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_an_address_is_no_file(pair, tmp_path):
+    with pytest.raises(ValueError, match='https://x.org/t.pth is no file: download it first'):
+        make_recipe(*pair, 2, tmp_path / 'out', 'https://x.org/t.pth')
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('train_dataloader = None', 'has no train_dataloader: name the config of a whole training'),
+        ('model = None', 'has no model'),
+        ('train_cfg = dict(_delete_=True, type="X")', 'says neither max_iters nor max_epochs'),
+        (
+            'train_dataloader = dict(dataset=dict(pipeline=[dict(type="LoadImageFromFile")]))',
+            'train_dataloader has no pipeline with the packing transform PackDetInputs',
+        ),
+        (
+            'model = dict(bbox_head=dict(num_classes=9))',
+            r'changed.py has num_classes=\{9\}, .*teacher.py num_classes=\{10\}',
+        ),
+        (
+            'metainfo = dict(classes=("a", "b"))\n'
+            'train_dataloader = dict(dataset=dict(metainfo=metainfo))',
+            "changed.py has 2, .*teacher.py has 10, and number 1 is 'a' and ",
+        ),
+        ('model = dict(', 'changed.py cannot be read: SyntaxError'),
+        ('x = 1 / 0', 'changed.py cannot be read: ZeroDivisionError'),
+        (
+            "model = dict(type='RetinaNett')",
+            'changed.py cannot be distilled: .*RetinaNett is not in the mmdet::model registry',
+        ),
+        (
+            'model = dict(backbone=dict(depth=19))',
+            'cannot be distilled: invalid depth 19 for resnet',
+        ),
+        ('model = dict(neck=dict(in_channels=3))', "Error at 'assert .*in_channels.*' in fpn.py"),
+        (
+            'model = dict(neck=None)',
+            'changed.py cannot be distilled: AFP of RetinaNet: it has no neck',
+        ),
+    ],
+)
+def test_configs_of_which_no_recipe_can_be_made(text, message, pair, tmp_path):
+    student = changed(tmp_path, pair[0], text)
+    with pytest.raises(ValueError, match=message):
+        make_recipe(student, pair[1], 2, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_teacher_that_cannot_be_built_is_named(pair, tmp_path):
+    teacher = changed(tmp_path, pair[1], "model = dict(type='RetinaNett')")
+    with pytest.raises(ValueError, match='cannot learn from .*changed.py: .*RetinaNett is not in'):
+        make_recipe(pair[0], teacher, 2, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_stages_of_a_recipe_are_no_plain_configs(recipe, pair, tmp_path):
+    with pytest.raises(ValueError, match='student.py is a distilled detector'):
+        make_recipe(str(recipe / 'student.py'), pair[1], 2, tmp_path / 'out')
+    with pytest.raises(ValueError, match='train_dataloader has a LowResolution already'):
+        make_recipe(str(recipe / 'baseline.py'), pair[1], 2, tmp_path / 'out')
+
+
+def test_an_empty_folder_stays_when_it_fails(pair, tmp_path):
+    student = changed(tmp_path, pair[0], 'model = dict(neck=None)')
+    (tmp_path / 'out').mkdir()
+    with pytest.raises(ValueError):
+        make_recipe(student, pair[1], 2, tmp_path / 'out')
+    assert list((tmp_path / 'out').iterdir()) == []
+
+
+def test_detectors_with_queries_are_refused(pair, tmp_path):
+    with pytest.raises(ValueError, match='cannot be distilled: .*queries'):
+        detr = 'mmdet::detr/detr_r50_8xb2-150e_coco.py'
+        make_recipe(detr, detr, 2, tmp_path / 'out')
