@@ -44,7 +44,7 @@ class ISRDVisualizationHook(Hook):
             raise ValueError(f'interval={interval}, num_images={num_images}: both must be above 0')
         self.interval = interval
         self.num_images = num_images
-        self.images: dict[str, Sequence[Tensor]] | None = None
+        self.images: dict[str, Sequence[Tensor]] = {}
 
     @master_only
     def after_train_iter(
@@ -54,7 +54,7 @@ class ISRDVisualizationHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if not getattr(model, 'isrd_tap', None):
             return
-        first = self.images is None
+        first = not self.images
         if first:
             inputs = data_batch['inputs']
             self.images = {view: inputs[view][: self.num_images] for view in ('hr', 'lr')}
