@@ -1,1 +1,1 @@
-"""The commands that people type: each module has a `main`, which reads the command line."""
+"""Commands: each module has a `main`, which reads the command line."""

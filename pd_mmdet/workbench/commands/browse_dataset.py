@@ -1,8 +1,8 @@
-"""Look at a detector's training images as its config makes them, with the options of MMDetection's
-own tool.
+"""Draw a detector's training images as its config makes them.
 
-Of a config that yields both views of an image, each picture has the large one on the left and the
-small one on the right, enlarged to the same size, each with its own annotations.
+Options are those of MMDetection's tool. If the config yields both views of an image, a picture has
+the large one on the left and the small one on the right, enlarged to the same size, each with its
+annotations.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def drawn(visualizer: Visualizer, item: dict) -> np.ndarray:
-    """A packed item of a dataset as a picture (H, W, 3), RGB; of two views both in one."""
+    """Draw a packed item of a dataset as a picture (H, W, 3), RGB; two views side by side."""
     inputs, sample = item['inputs'], item['data_samples']
     if not isinstance(inputs, dict):
         return _drawn(visualizer, inputs, _enlarged(sample, inputs, inputs.shape[1:]))
@@ -61,7 +61,7 @@ def drawn(visualizer: Visualizer, item: dict) -> np.ndarray:
 
 
 def _enlarged(sample: DetDataSample, image: Tensor, size: tuple[int, int]) -> DetDataSample:
-    """The instances of an image (C, H, W), brought to a height and width."""
+    """Bring the instances of an image (C, H, W) to a height and width."""
     factor = size[1] / image.shape[2], size[0] / image.shape[1]
     instances = InstanceData(labels=sample.gt_instances.labels)
     instances.bboxes = scale_boxes(get_box_tensor(sample.gt_instances.bboxes), factor)
@@ -71,7 +71,7 @@ def _enlarged(sample: DetDataSample, image: Tensor, size: tuple[int, int]) -> De
 
 
 def _drawn(visualizer: Visualizer, image: Tensor, sample: DetDataSample) -> np.ndarray:
-    """An image (C, H, W), enlarged to the size of a sample, with the sample's instances."""
+    """Draw an image (C, H, W), enlarged to a sample's size, with the sample's instances."""
     pixels = image.permute(1, 2, 0).numpy()
     pixels = mmcv.imresize(pixels, sample.img_shape[::-1], interpolation='nearest')
     # OpenCV drops the axis of a single channel.

@@ -1,4 +1,4 @@
-"""What networks cost to run, beside how good they are: a table, CSV, JSON and a picture.
+"""Report what networks cost to run, beside how good they are: a table, CSV, JSON and a picture.
 
     %(prog)s --out costs \\
         teacher=my_recipe/teacher.py:work_dirs/my_recipe/teacher/epoch_12.pth \\
@@ -7,7 +7,7 @@
 For every network, as it is deployed: parameters, FLOPs, median latency on the device at hand,
 throughput by batch size, peak memory, and the bytes of its validation images as PNG and JPEG. With
 a checkpoint also its score on the validation set; the picture shows it against each cost, with the
-Pareto front: the networks that none is better and cheaper than.
+Pareto front: networks for which no other one is both better and cheaper.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        'networks', nargs='+', metavar='NAME=CONFIG[:CHECKPOINT]', help='what is compared'
+        'networks', nargs='+', metavar='NAME=CONFIG[:CHECKPOINT]', help='a network to compare'
     )
     parser.add_argument(
         '--out', type=Path, required=True, help='new folder of costs.md, .csv, .json and .png'
@@ -39,13 +39,13 @@ def parse_args() -> argparse.Namespace:
         '--batch-sizes', type=int, nargs='+', default=[1, 4, 16], help='(default: 1 4 16)'
     )
     parser.add_argument(
-        '--rounds', type=int, default=20, help='how often each time is measured (default: 20)'
+        '--rounds', type=int, default=20, help='how often each latency is measured (default: 20)'
     )
     parser.add_argument(
         '--jpeg', type=int, nargs='+', default=[90, 50], help='qualities (default: 90 50)'
     )
     parser.add_argument(
-        '--images', type=int, default=32, help='how many are encoded at most (default: 32)'
+        '--images', type=int, default=32, help='validation images to encode at most (default: 32)'
     )
     default = 'cuda' if torch.cuda.is_available() else 'cpu'
     parser.add_argument('--device', choices=['cpu', 'cuda'], default=default)
@@ -53,13 +53,13 @@ def parse_args() -> argparse.Namespace:
     if any(not 1 <= quality <= 100 for quality in args.jpeg):
         parser.error(f'--jpeg {args.jpeg}: qualities are from 1 to 100')
     if min(*args.batch_sizes, args.rounds, args.images) < 1:
-        parser.error('--batch-sizes, --rounds and --images: numbers from 1 on')
+        parser.error('--batch-sizes, --rounds and --images: must be at least 1')
     if args.out.exists():
         parser.error(f'--out {args.out} is there already: name a new folder')
     return args
 
 
-def entry(text: str) -> Entry:
+def read_entry(text: str) -> Entry:
     """Read ``NAME=CONFIG[:CHECKPOINT]``.
 
     Raises:
@@ -80,10 +80,10 @@ def entry(text: str) -> Entry:
 def main() -> None:
     args = parse_args()
     try:
-        entries = [entry(text) for text in args.networks]
+        entries = [read_entry(text) for text in args.networks]
     except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
-    names = [one.name for one in entries]
+    names = [entry.name for entry in entries]
     if len({*names}) < len(names):
         sys.exit(f'error: two networks have one name: {", ".join(names)}')
     plain_data_only()

@@ -1,12 +1,11 @@
 """Write a distilled student as a plain MMDetection or MMPretrain config and checkpoint.
 
-OUT_DIR gets <name>.py and <name>.pth, named after CONFIG. The library's own tools and inferencers
-take them without this package; the pipelines in the config are those of files that are really
-small: a Resize to the small scale, and no LowResolution. Averaged weights (EMA) are taken where the
-training had them. What is for training only is left out.
+Writes OUT_DIR/<name>.py and OUT_DIR/<name>.pth, named after CONFIG. The library's tools and
+inferencers take them without this package. The pipelines are for files that are really small: a
+Resize to the small scale, and no LowResolution. Averaged weights (EMA) are taken where the training
+had them; what is for training only is left out.
 
-An assistant reads large images. The config of a detector's (an AFPDetector) says that it needs this
-package.
+An assistant reads large images. A detector's assistant (an AFPDetector) still needs this package.
 """
 
 import argparse
@@ -22,7 +21,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', type=Path, help='config of the distiller: student.py')
     parser.add_argument('checkpoint', help='a checkpoint that its training wrote')
-    parser.add_argument('out_dir', type=Path, help='folder of the two files; nothing in it is lost')
+    parser.add_argument(
+        'out_dir', type=Path, help='folder of the two files; nothing in it is overwritten'
+    )
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""What the commands that train several stages share: their options, and what they say."""
+"""Options and messages of the commands that train several stages."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def check_training_options(parser: argparse.ArgumentParser, args: argparse.Names
     """End the program where this machine does not have what the options ask for."""
     available = max(1, torch.accelerator.device_count())
     if not 1 <= args.gpus <= available:
-        parser.error(f'--gpus {args.gpus}: from 1 to {available} on this machine')
+        parser.error(f'--gpus {args.gpus}: must be 1 to {available} on this machine')
 
 
 def overrides(args: argparse.Namespace) -> dict[str, Any]:
-    """What the command line changes in every config: a stage's folder remembers it."""
+    """Collect what the command line changes in every config; a stage's folder keeps it."""
     options = {}
     if args.amp:
         options |= {'optim_wrapper.type': 'AmpOptimWrapper', 'optim_wrapper.loss_scale': 'dynamic'}

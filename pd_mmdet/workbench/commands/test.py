@@ -1,5 +1,7 @@
-"""Test a model, distilled or plain: a detector with the options of MMDetection's own tool, or a
-classifier of MMPretrain, told by the config's default_scope, with the same options."""
+"""Test a model, distilled or plain: a detector of MMDetection or a classifier of MMPretrain.
+
+The config's default_scope tells which. Options are those of MMDetection's tool for both.
+"""
 
 import argparse
 import os
@@ -50,7 +52,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def apply_args(cfg: Config, args: argparse.Namespace) -> None:
-    """Put what the command line says into the config."""
+    """Put the options of the command line into the config."""
     task_of(cfg).complete_loaders(cfg)
     cfg.launcher = args.launcher
     cfg.load_from = args.checkpoint

@@ -81,7 +81,7 @@ def test_costs_stand_where_the_picture_cannot_be_drawn(tmp_path, monkeypatch, ca
         ([f'a={RECIPE}/student.py:no.pth'], 'a: no checkpoint at'),
         ([f'a={RECIPE}/student.py', f'a={RECIPE}/teacher.py'], 'two networks have one name'),
         (['a=b', '--jpeg', '101'], 'qualities are from 1 to 100'),
-        (['a=b', '--rounds', '0'], 'numbers from 1 on'),
+        (['a=b', '--rounds', '0'], 'must be at least 1'),
     ],
 )
 def test_bad_input(tmp_path, arguments, message):

@@ -52,7 +52,7 @@ def test_more_gpus_than_there_are(monkeypatch, capsys, gpus):
     monkeypatch.setattr(sys, 'argv', ['train_tas.py', 'recipe', '--gpus', str(gpus)])
     with pytest.raises(SystemExit):
         train_tas.main()
-    assert f'--gpus {gpus}: from 1 to 2 on this machine' in capsys.readouterr().err
+    assert f'--gpus {gpus}: must be 1 to 2 on this machine' in capsys.readouterr().err
 
 
 def test_each_stage_that_is_not_finished_gets_the_gpus(monkeypatch, tmp_path):
