@@ -45,7 +45,7 @@ class ISRDVisualizationHook(Hook):
             raise ValueError(f'interval={interval}, num_images={num_images}: both must be above 0')
         self.interval = interval
         self.num_images = num_images
-        self.images: dict[str, Sequence[Tensor]] | None = None
+        self.images: dict[str, Sequence[Tensor]] = {}
 
     @master_only
     def after_train_iter(
@@ -55,7 +55,7 @@ class ISRDVisualizationHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if find_isrd(model) is None:
             return
-        first = self.images is None
+        first = not self.images
         if first:
             inputs = data_batch['inputs']
             self.images = {view: inputs[view][: self.num_images] for view in ('hr', 'lr')}

@@ -263,7 +263,7 @@ def test_two_processes_of_retinanet_accumulate_over_the_halves(glyphs, tmp_path,
     # the processes' confidences.
     model = distilled('RetinaNet', tmp_path, cwd=CWD, pkd=PKD)
     two = Stage('student', config(glyphs, model, tmp_path / 'two'), tmp_path / 'two')
-    two.train(ROOT / 'tools' / 'train.py', gpus=2)
+    two.train(gpus=2)
     halves = [0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11]  # every second image is the other process'
     cfg = config(glyphs, model, tmp_path / 'one', indices=halves, accumulative_counts=2)
     assert_same_in_one_process(load_data(two.checkpoint), cfg)
@@ -357,7 +357,7 @@ def test_synchronised_norms_have_the_statistics_of_the_joined_batch(glyphs, tmp_
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (ENVIRONMENT | full_precision).items():
             patch.setenv(name, value)
-        one.train(ROOT / 'tools' / 'train.py')
+        one.train()
     assert_same(two, load_data(one.checkpoint)['state_dict'], rtol=1e-3, atol=1e-4)
 
 
