@@ -95,7 +95,7 @@ def main() -> None:
         check_data(stages)
     except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
-    print(f'{task.NAME}: {args.recipe}', flush=True)
+    print(f'{task.name}: {args.recipe}', flush=True)
     plain_data_only()
     # A plain kill, too, must end the training of the stage.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -105,7 +105,7 @@ def main() -> None:
         rows = [evaluate.stage_row(stage, args.work_dir) for stage in stages]
         student = next(stage for stage in stages if stage.name == 'student')
         results = report.results(args.recipe, student.cfg, rows)
-        print(f'\n{report.write(results, task.NOTES, args.work_dir)}\n', flush=True)
+        print(f'\n{report.write(results, task.notes, args.work_dir)}\n', flush=True)
         file = args.work_dir / 'comparison.png'
         drawn = save_picture(lambda: picture.compare(stages), file)
     except KeyboardInterrupt:

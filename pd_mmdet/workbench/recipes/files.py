@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from ..deploy import PACKAGE, deployed_pipeline
 from ..stages.checkpoints import expected_checkpoint
 from ..stages.stage import VARIABLES
+from ..tasks import Task
 from .choose_terms import Choice, rounded
 from .given import Given
 from .pipelines import Pipelines, derived, with_views
@@ -53,8 +53,8 @@ class Source:
         return int(self.ratio) if self.ratio.denominator == 1 else float(self.ratio)
 
     @property
-    def task(self) -> ModuleType:
-        """What recipes of the task say, ``detection_recipe`` or ``classification_recipe``."""
+    def task(self) -> Task:
+        """The task of both configs."""
         return self.student.task
 
     @property
@@ -93,7 +93,7 @@ def baseline(source: Source) -> dict[str, Any]:
     data = source.data
     remark = Remark(
         'The large image is what the transforms before LowResolution yield. '
-        + source.task.LOADED_LAST
+        + source.task.pipeline_note
     )
     pipelines = {
         name: with_views(pipeline, source.said_ratio, ['lr'], testing=name in data.test)
@@ -108,17 +108,17 @@ def baseline(source: Source) -> dict[str, Any]:
 def assistant(source: Source, chosen: Choice) -> dict[str, Any]:
     """assistant.py: the student's network learns from the teacher on the large image."""
     data, task = source.data, source.task
-    base, added = ('baseline', 1) if task.ASSISTANT else ('ceiling', 0)
+    base, added = ('baseline', 1) if task.assistant else ('ceiling', 0)
     return dict(
         _base_=f'./{base}.py',
         teacher_checkpoint=source.checkpoint('teacher'),
         model=dict(
             _delete_=True,
-            type=task.DISTILLER,
+            type=task.distiller,
             ratio=source.said_ratio,
             view='hr',
             **_student_weight(source, chosen),
-            student=_aligned(source) if task.ASSISTANT else Code('_base_.model'),
+            student=_aligned(source) if task.assistant else Code('_base_.model'),
             teacher=_learnt_from('teacher', TEACHER),
             terms=_terms(chosen),
         ),
@@ -132,14 +132,14 @@ def student(source: Source, chosen: Choice) -> dict[str, Any]:
     """student.py: the student on the small image learns from the assistant on the large one."""
     data, ratio, task = source.data, source.said_ratio, source.task
     pipelines = {name: derived(name, pipeline, ratio) for name, pipeline in data.train.items()}
-    aligned = _aligned(source) if task.ASSISTANT else CEILING
+    aligned = _aligned(source) if task.assistant else CEILING
     return dict(
         _base_='./baseline.py',
         assistant_checkpoint=source.checkpoint('assistant'),
         load_from=Code('assistant_checkpoint'),
         model=dict(
             _delete_=True,
-            type=task.DISTILLER,
+            type=task.distiller,
             ratio=ratio,
             **_student_weight(source, chosen),
             student=Code('_base_.model'),
@@ -199,13 +199,13 @@ def _one_view(source: Source, name: str, view: str, added: int = 1) -> list[Any]
 
 def _runtime(given: Given) -> dict[str, Any]:
     """The package and its hooks, where the given config does not have them already."""
-    imports, package = _imports(given), given.task.PACKAGE
+    imports, package = _imports(given), given.task.package
     said: dict[str, Any] = {}
     if package not in imports:
         said['custom_imports'] = dict(imports=[*imports, package], allow_failed_imports=False)
     own = given.cfg.get('custom_hooks') or []
     present = {hook['type'] for hook in own}
-    missing = [dict(type=hook) for hook in given.task.HOOKS if hook not in present]
+    missing = [dict(type=hook) for hook in given.task.hooks if hook not in present]
     if missing:
         said['custom_hooks'] = [*([Code('*_base_.custom_hooks')] if own else []), *missing]
     return said
@@ -224,7 +224,7 @@ def _without_package(given: Given) -> dict[str, Any]:
         return {}
     return dict(
         custom_imports=dict(imports=others),
-        custom_hooks=[hook for hook in hooks if hook['type'] not in given.task.HOOKS],
+        custom_hooks=[hook for hook in hooks if hook['type'] not in given.task.hooks],
     )
 
 
@@ -241,7 +241,7 @@ def _small_model(source: Source) -> dict[str, Any]:
 def _preprocessor(given: Given, changes: dict[str, Any]) -> dict[str, Any]:
     """What changes in a model, its preprocessor included where the task has it in there."""
     cfg = given.cfg
-    inside = cfg.model.get('data_preprocessor') or not given.task.PREPROCESSOR_INSIDE
+    inside = cfg.model.get('data_preprocessor') or not given.task.preprocessor_in_model
     if inside or not cfg.get('data_preprocessor'):
         return changes
     own = Code('_base_.data_preprocessor')
@@ -251,7 +251,7 @@ def _preprocessor(given: Given, changes: dict[str, Any]) -> dict[str, Any]:
 
 def _aligned(source: Source) -> dict[str, Any]:
     """The student's network on the large image, with the outputs that it has on the small one."""
-    return dict(type=source.task.ASSISTANT, ratio=source.said_ratio, detector=Code('_base_.model'))
+    return dict(type=source.task.assistant, ratio=source.said_ratio, detector=Code('_base_.model'))
 
 
 def _learnt_from(stage: str, cfg: dict[str, Any] | str) -> dict[str, Any]:
@@ -268,7 +268,7 @@ def _terms(chosen: Choice) -> dict[str, Any]:
 
 
 def _student_weight(source: Source, chosen: Choice) -> dict[str, Any]:
-    weight = source.task.STUDENT_WEIGHT
+    weight = source.task.student_weight
     return dict(student_weight=weight) if chosen.terms and weight != 1 else {}
 
 

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
 
 from ..stages.schedule import training_length
-from ..tasks import MODULES, task_of
+from ..tasks import SCOPES, Task, task_of
 from .pipelines import LOADERS, kind, packing_pipelines
 from .python_config import is_python, with_names
 
@@ -39,9 +38,9 @@ class Given:
     copy: str | None = None
 
     @property
-    def task(self) -> ModuleType:
-        """What recipes of its task say, ``detection_recipe`` or ``classification_recipe``."""
-        return task_of(self.cfg).recipe
+    def task(self) -> Task:
+        """Its task."""
+        return task_of(self.cfg)
 
 
 def read(name: str, side: str, out: Path) -> Given:
@@ -58,7 +57,7 @@ def read(name: str, side: str, out: Path) -> Given:
         ValueError: It cannot be read, it is not the config of a plain model's training, or
             nothing is packed.
     """
-    stock = name.startswith(tuple(f'{scope}::' for scope in MODULES))
+    stock = name.startswith(tuple(f'{scope}::' for scope in SCOPES))
     if not stock and not Path(name).is_file():
         raise FileNotFoundError(f'no config file at {Path(name).absolute()}')
     base, copy = name if stock else _path_from(out, Path(name)), None
@@ -80,7 +79,7 @@ def check_same_task(student: Given, teacher: Given) -> None:
     if student.task is not teacher.task:
         raise ValueError(
             f'student and teacher must be of one task, but {student.name} is a '
-            f'{student.task.KIND}, {teacher.name} a {teacher.task.KIND}'
+            f'{student.task.kind}, {teacher.name} a {teacher.task.kind}'
         )
 
 
@@ -116,7 +115,7 @@ def _load(name: str, read: Callable[[], Config]) -> Config:
 
 
 def _plain(cfg: Config) -> ConfigDict:
-    return ConfigDict(_without_scopes(cfg.to_dict(), (task_of(cfg).SCOPE, None)))
+    return ConfigDict(_without_scopes(cfg.to_dict(), (task_of(cfg).scope, None)))
 
 
 def _without_scopes(value: Any, scopes: tuple[str | None, ...]) -> Any:
@@ -146,8 +145,8 @@ def _check(given: Given) -> None:
             f'{given.name} has no {", ".join(missing)}: name the config of a whole training'
         )
     model = given.cfg.model
-    if 'student' in model or model.get('type') == given.task.ASSISTANT:
-        kind = given.task.KIND
+    if 'student' in model or model.get('type') == given.task.assistant:
+        kind = given.task.kind
         raise ValueError(f'{given.name} is a distilled {kind}: name the config of a plain one')
     training_length(given.cfg)
     for loader in LOADERS:
@@ -160,12 +159,12 @@ def _check_pipelines(given: Given, loader: str) -> None:
     if not pipelines:
         raise ValueError(
             f'{given.name}: {loader} has no pipeline with the packing transform '
-            f'{given.task.PACK}, before which the views are made'
+            f'{given.task.packing}, before which the views are made'
         )
     if any(kind(transform) == 'LowResolution' for one in pipelines for transform in one):
         raise ValueError(
             f'{given.name}: {loader} has a LowResolution already; name the config of the '
-            f'{given.task.KIND} on the large image'
+            f'{given.task.kind} on the large image'
         )
 
 
@@ -176,7 +175,7 @@ def _class_names(cfg: ConfigDict) -> tuple[str, ...]:
         dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
     # MMPretrain's datasets may have them beside the metainfo, or there the name of a file.
     said = (dataset.get('metainfo') or {}).get('classes') or dataset.get('classes') or ()
-    stock = getattr(task_of(cfg).DATASETS.get(dataset.type), 'METAINFO', {}).get('classes', ())
+    stock = getattr(task_of(cfg).datasets.get(dataset.type), 'METAINFO', {}).get('classes', ())
     return () if isinstance(said, str) else tuple(said or stock)
 
 

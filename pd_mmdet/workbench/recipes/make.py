@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from mmengine.config import Config
@@ -18,7 +17,7 @@ from ...distillers.teacher import Teacher
 from ...mixin import with_preprocessor
 from ...ratio import parse_ratio
 from ...transforms.fixed_size import check_fixed_size
-from ..tasks import task_of
+from ..tasks import Task, task_of
 from . import files
 from .choose_terms import REFUSALS, Choice, choose, isrd_options, message, why_not
 from .files import Source
@@ -39,8 +38,8 @@ COMMENTS = dict(
     student='Stage 2, assistant on the large image -> student on the small one: compress '
     'the input.',
     one_stage='Teacher on the large image -> student on the small one at once, to compare with. '
-    '{task.ONE_STAGE}',
-    deploy='The student as it is deployed: a plain {task.KIND} of files that are really small.',
+    '{task.one_stage_note}',
+    deploy='The student as it is deployed: a plain {task.kind} of files that are really small.',
 )
 
 
@@ -50,13 +49,13 @@ class Recipe:
 
     Args:
         folder: Where.
-        task: What recipes of the task say.
+        task: Detection or classification.
         files: Names of its files.
         left_out: What these models cannot have of a recipe → the reason.
     """
 
     folder: Path
-    task: ModuleType
+    task: Task
     files: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -108,7 +107,7 @@ def make_recipe(
         _check_file(teacher_checkpoint)
     given = read(student, 'student', out), read(teacher, 'teacher', out)
     check_same_task(*given)
-    init_default_scope(task_of(given[0].cfg).SCOPE)
+    init_default_scope(task_of(given[0].cfg).scope)
     check_same_classes(*given)
     source = Source(*given, exact, out.resolve().name, teacher_checkpoint)
     _check_sizes(source)
@@ -127,7 +126,7 @@ def _check_file(checkpoint: str) -> None:
 
 
 def _check_sizes(source: Source) -> None:
-    if source.task.FIXED_SIZE:
+    if source.task.fixed_size:
         for name, pipeline in (source.data.train | source.data.test).items():
             try:
                 check_fixed_size(pipeline, source.ratio)
@@ -158,13 +157,13 @@ def _write(recipe: Recipe, source: Source) -> None:
     recipe.write('ceiling', files.plain(source.student))
     recipe.write('baseline', files.baseline(source))
     own, teacher = recipe.model('baseline'), recipe.model('teacher')
-    aligned = dict(type=task.ASSISTANT, ratio=source.ratio, detector=own)
-    assistant = aligned if task.ASSISTANT else recipe.model('ceiling')
+    aligned = dict(type=task.assistant, ratio=source.ratio, detector=own)
+    assistant = aligned if task.assistant else recipe.model('ceiling')
     second = _distiller(source, own, assistant)
     places = _places(second, source.student.name)
 
     first = _distiller(source, assistant, teacher, view='hr')
-    chosen = recipe.note('assistant', choose(first, task.TWO_NETWORKS, places))
+    chosen = recipe.note('assistant', choose(first, task.different_network_terms, places))
     if not chosen.terms:
         raise ValueError(
             f'{source.student.name} cannot learn from {source.teacher.name}: {_said(chosen)}'
@@ -172,14 +171,14 @@ def _write(recipe: Recipe, source: Source) -> None:
     recipe.write('assistant', files.assistant(source, chosen))
 
     isrd = isrd_options(
-        task.isrd_weight(source.ratio), task.ISRD_TAPS, own.get('data_preprocessor')
+        task.isrd_weight(source.ratio), task.isrd_taps, own.get('data_preprocessor')
     )
-    chosen = recipe.note('student', choose(second, task.SAME_NETWORK, places, isrd))
+    chosen = recipe.note('student', choose(second, task.same_network_terms, places, isrd))
     if not chosen.terms:
         raise ValueError(f'{source.student.name} cannot learn from its assistant: {_said(chosen)}')
     recipe.write('student', files.student(source, chosen))
 
-    chosen = choose(_distiller(source, own, teacher), task.TWO_NETWORKS, places)
+    chosen = choose(_distiller(source, own, teacher), task.different_network_terms, places)
     if chosen.terms:
         recipe.write('one_stage', files.one_stage(source, chosen))
     else:
@@ -192,7 +191,7 @@ def _write(recipe: Recipe, source: Source) -> None:
 
 def _distiller(source: Source, student: dict, teacher: dict, **options: Any) -> dict[str, Any]:
     sides = dict(student=student, teacher=dict(cfg=teacher))
-    return dict(type=source.task.DISTILLER, ratio=source.ratio, **sides, **options)
+    return dict(type=source.task.distiller, ratio=source.ratio, **sides, **options)
 
 
 def _places(distiller: dict, name: str) -> set[str]:

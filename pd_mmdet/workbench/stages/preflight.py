@@ -57,11 +57,11 @@ def _said(cfg: Config, split: str) -> tuple:
 def _check_split(stage: Stage, split: str) -> None:
     cfg, loader = stage.cfg, f'{split}_dataloader'
     task = task_of(cfg)
-    init_default_scope(task.SCOPE)
+    init_default_scope(task.scope)
     model = with_preprocessor(cfg.model, cfg.get('data_preprocessor'))
-    model = task.MODELS.build(copy.deepcopy(model))
+    model = task.models.build(copy.deepcopy(model))
     preprocessor = model.data_preprocessor
-    dataset = task.DATASETS.build(copy.deepcopy(cfg[loader].dataset))
+    dataset = task.datasets.build(copy.deepcopy(cfg[loader].dataset))
     try:
         _check_transforms(model, dataset, split)
     except ValueError as error:

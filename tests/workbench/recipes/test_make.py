@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from pd_mmdet.workbench.recipes import make
+from pd_mmdet.workbench.recipes.given import Given
 from pd_mmdet.workbench.recipes.make import make_recipe
 from pd_mmdet.workbench.stages.stage import plan
-from pd_mmdet.workbench.tasks import detection_recipe
+from pd_mmdet.workbench.tasks.detection import DETECTION
 from tests.helpers import ROOT
 
 CONFIGS = ROOT / 'configs'
@@ -101,13 +103,14 @@ def test_mmengine_tests_what_is_deployed(pair, tmp_path):
 
 
 def test_what_cannot_be_had_is_left_out_with_the_reason(pair, tmp_path, monkeypatch):
+    terms = dict(DETECTION.same_network_terms)
     for name, tap, loss in (
         ('ld', 'bbox_head', 'DenseHeadDistributionLoss'),
         ('rpn', 'rpn_head', 'DenseHeadClsLoss'),
     ):
-        term = dict(student=tap, teacher=tap, loss=dict(type=loss), weight=1.0)
-        monkeypatch.setitem(detection_recipe.SAME_NETWORK, name, term)
-    monkeypatch.setattr(detection_recipe, 'ISRD_TAPS', ('backbone.nothing',))
+        terms[name] = dict(student=tap, teacher=tap, loss=dict(type=loss), weight=1.0)
+    task = replace(DETECTION, same_network_terms=terms, isrd_taps=('backbone.nothing',))
+    monkeypatch.setattr(Given, 'task', task)
     made = make_recipe(*pair, 2, tmp_path / 'out')
     assert list(made.left_out) == ['ld of student.py', 'isrd of student.py']
     assert 'DenseHeadDistributionLoss cannot serve' in made.left_out['ld of student.py']

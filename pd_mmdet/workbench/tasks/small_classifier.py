@@ -9,8 +9,8 @@ from typing import Any
 
 from mmpretrain.registry import MODELS
 
+from ..recipes.write import Remark
 from .small_detector import divided, unfrozen
-from .write import Remark
 
 
 def small_classifier(model: dict, ratio: Fraction) -> dict[str, Any]:

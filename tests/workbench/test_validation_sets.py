@@ -1,7 +1,7 @@
 import pytest
 from mmengine.config import Config
 
-from pd_mmdet.workbench.stages.sets import (
+from pd_mmdet.workbench.validation_sets import (
     given_metrics,
     metric_of_each,
     pipeline_of,

@@ -10,7 +10,7 @@ from typing import Any
 
 from mmdet.registry import TASK_UTILS
 
-from .write import Code, Remark
+from ..recipes.write import Code, Remark
 
 SIZES = ('random_size_range', 'scale', 'size')
 """Options of batch augmentations that are pixels of the image; multiples (``size_divisor``) are

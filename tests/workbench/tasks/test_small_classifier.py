@@ -4,7 +4,7 @@ import pytest
 from mmengine.hub import get_config
 
 pytest.importorskip('mmpretrain')
-from pd_mmdet.workbench.recipes.small_classifier import small_classifier  # noqa: E402
+from pd_mmdet.workbench.tasks.small_classifier import small_classifier  # noqa: E402
 
 TWO = Fraction(2)
 
