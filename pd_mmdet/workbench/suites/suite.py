@@ -16,7 +16,7 @@ class Row:
     """One method: how it trains a config of a recipe.
 
     Args:
-        config: A file of the recipe, without ``.py``.
+        config: Name of a stage of the recipe, see :func:`read_stage`.
         text: What tables say.
         learns_from: The row from whose checkpoint it learns, where its config has a teacher.
         as_long_as: Rows; it trains as long as these together. Empty: as its config says.
@@ -88,7 +88,9 @@ def read_suite(file: Path) -> Suite:
         parts = tuple(_part(part, file.parent) for part in cfg['parts'])
         title, seeds = cfg['title'], tuple(cfg['seeds'])
     except (KeyError, TypeError) as error:
-        raise ValueError(f'suite {file}: {error}; see pd_mmdet/suites/suite.py') from error
+        raise ValueError(
+            f'suite {file}: {error}; see pd_mmdet/workbench/suites/suite.py'
+        ) from error
     _check_seeds(seeds, file)
     for part in parts:
         _check_part(part, rows, parts, file)
@@ -122,10 +124,6 @@ def _check_part(part: Part, rows: dict[str, Row], parts: tuple[Part, ...], file:
                 f'suite {file}: part {part.title!r} has the row {name!r}; there are {list(rows)}'
             )
         row = rows[name]
-        if not (part.recipe / f'{row.config}.py').is_file():
-            raise ValueError(
-                f'suite {file}: row {name!r} needs {row.config}.py in {part.recipe}, not there'
-            )
         if (row.config in NEEDS) != (row.learns_from is not None):
             wanted = 'a learns_from' if row.config in NEEDS else 'no learns_from'
             raise ValueError(f'suite {file}: row {name!r} of {row.config}.py needs {wanted}')
