@@ -1,4 +1,4 @@
-"""The stages of a recipe: which there are, their configs, and running them."""
+"""Planning and running the stages of a recipe."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class Stage:
     Args:
         name: One of ``ORDER``, or another for the messages.
         read: Its config, as it was read.
-        folder: Where its config, logs and checkpoints go.
+        folder: Folder of its logs and checkpoints.
         needed: The stage from which it learns.
-        given: Its checkpoint where it is not trained here.
+        given: Its checkpoint, if it is not trained here.
     """
 
     name: str
@@ -64,12 +64,12 @@ class Stage:
 
     @property
     def cfg(self) -> Config:
-        """Its config, with the checkpoint of the stage from which it learns."""
+        """The config, with the checkpoint of the stage from which it learns."""
         return learning_from(self.read, self.needed.checkpoint) if self.needed else self.read
 
     @property
     def checkpoint(self) -> Path:
-        """The last checkpoint of its training; before its end, where that is expected.
+        """The last checkpoint of the training; before its end, the place where it is expected.
 
         Not the best one: chosen on the validation set, it would flatter.
         """
@@ -79,7 +79,7 @@ class Stage:
 
     @property
     def latest(self) -> Path | None:
-        """The latest checkpoint that there is."""
+        """The latest checkpoint that there is, None if there is none."""
         if self.given or not (self.folder / 'last_checkpoint').is_file():
             return self.given
         # Only the name of what MMEngine says: the folder may have been moved since.
@@ -94,19 +94,19 @@ class Stage:
 
     @property
     def finished(self) -> bool:
-        """Whether its training came to its end, by itself or stopped early by a hook."""
+        """True if the training came to its end, by itself or stopped early by a hook."""
         if self.given or not self.latest:
             return bool(self.given)
         return self._end.is_file() or self.latest == checkpoint_of_the_end(self.read, self.folder)
 
     @property
     def _end(self) -> Path:
-        """The file that says that the training came to its end."""
+        """The file that is written when the training has come to its end."""
         return self.folder / 'finished.txt'
 
     @property
     def seconds(self) -> float | None:
-        """How long it has trained, over all runs; None where it has not."""
+        """Seconds of training, over all runs; None if there was none."""
         record = self.folder / 'seconds.txt'
         return float(record.read_text()) if record.is_file() else None
 
@@ -125,16 +125,16 @@ class Stage:
 
     @property
     def file(self) -> str:
-        """Name of the file that says its config, for messages."""
+        """Name of the file of its config, for messages."""
         return Path(self.read.filename or f'{self.name}.py').name
 
     @property
     def config(self) -> Path:
-        """Where its config is written: beside its folder, as MMEngine writes its own inside."""
+        """The file of its config: beside its folder, as MMEngine writes its own inside."""
         return self.folder.with_suffix('.py')
 
     def check(self) -> None:
-        """Refuse what could not be trained or gone on with.
+        """Refuse what could not be trained or resumed.
 
         Raises:
             ValueError: The config can't be a stage, or :meth:`check_folder` refuses.
@@ -249,7 +249,7 @@ def plan(
     """Read the configs of all stages, and check all that can be before anything is trained.
 
     Args:
-        recipe: The folder of configs.
+        recipe: The folder of configs, see :func:`read_stage`.
         work_dir: The folder of all stages' folders.
         extras: Of ``'ceiling'``, ``'one_stage'`` and ``'baseline'``, what is trained besides
             teacher, assistant and student.
@@ -300,14 +300,14 @@ def _check_files(recipe: Path, names: list[str], teacher_checkpoint: Path | None
 
 
 def learning_from(cfg: Config, checkpoint: Path) -> Config:
-    """A copy of a distiller's config whose teacher is another checkpoint.
+    """Copy a distiller's config and give its teacher another checkpoint.
 
     Where ``load_from``, or a variable of the file, is the teacher's checkpoint, too, it becomes the
     same.
     """
     cfg = copy.deepcopy(cfg)
-    said = cfg.model.teacher.get('checkpoint')
-    for key in [key for key in cfg if said is not None and cfg[key] == said]:
+    before = cfg.model.teacher.get('checkpoint')
+    for key in [key for key in cfg if before is not None and cfg[key] == before]:
         cfg[key] = str(checkpoint)
     cfg.model.teacher.checkpoint = str(checkpoint)
     return cfg
@@ -322,7 +322,7 @@ def _check_teacher(cfg: Config, needed: Stage) -> None:
 
 
 def _share_of_all(cfg: Config, stages: dict[str, Stage]) -> Fraction:
-    """All training on the way to the student, over that of a config."""
+    """Return all training on the way to the student, over that of a config."""
     length, unit = training_length(cfg)
     total = 0
     for stage in (stages[name] for name in TAS if not stages[name].given):
@@ -337,7 +337,7 @@ def _share_of_all(cfg: Config, stages: dict[str, Stage]) -> Fraction:
 
 
 def _older(config: Path, needed: Stage) -> bool:
-    """Whether a config was written before the checkpoint that it learns from."""
+    """Return True if a config was written before the checkpoint that it learns from."""
     if not needed.finished:
         return True
     return needed.checkpoint.stat().st_mtime > config.stat().st_mtime
