@@ -36,7 +36,6 @@ def test_a_missing_suite_names_those_there_are(suite_file):
         ("title = 'A few glyphs'", '', "'title'"),
         ("'pkd', 'ours'", "'pkt', 'ours'", "part 'one stage' has the row 'pkt'"),
         ("['teacher', ", '[', "row 'assistant' of 'TAS' learns from 'teacher', which must come"),
-        ('_glyphs_k2', '_glyphs_k4', "row 'pkd' needs one_stage.py in .*glyphs_k4"),
         ('parts =', 'rows = dict(ours=dict(learns_from=None))\nparts =', 'needs a learns_from'),
         ('parts =', 'rows = dict(ours=dict(seed=1))\nparts =', "argument 'seed'"),
         (
