@@ -31,8 +31,8 @@ def test_a_missing_suite_names_those_there_are(suite_file):
 @pytest.mark.parametrize(
     'old, new, message',
     [
-        ('seeds = [1, 2]', 'seeds = [1, 1]', r'seeds=\(1, 1\): write different numbers'),
-        ('seeds = [1, 2]', 'seeds = []', 'write different numbers'),
+        ('seeds = [1, 2]', 'seeds = [1, 1]', r'seeds=\(1, 1\): write different non-negative'),
+        ('seeds = [1, 2]', 'seeds = []', 'write different non-negative'),
         ("title = 'A few glyphs'", '', "'title'"),
         ("'pkd', 'ours'", "'pkt', 'ours'", "part 'one stage' has the row 'pkt'"),
         ("['teacher', ", '[', "row 'assistant' of 'TAS' learns from 'teacher', which must come"),
