@@ -35,7 +35,7 @@ def train(monkeypatch: pytest.MonkeyPatch, stage: Stage, until: str) -> Path:
         write(stage, stage.checkpoints / until)
 
     monkeypatch.setattr('pd_mmdet.workbench.stages.stage._run', run)
-    stage.train(Path('train.py'))
+    stage.train()
     return stage.checkpoint
 
 
@@ -185,7 +185,7 @@ def test_a_training_whose_checkpoint_was_deleted_is_not_finished(recipe, tmp_pat
 
     monkeypatch.setattr('pd_mmdet.workbench.stages.stage._run', killed)
     with pytest.raises(KeyboardInterrupt):
-        teacher.train(Path('train.py'))
+        teacher.train()
     assert teacher.latest and not teacher.finished
 
 
