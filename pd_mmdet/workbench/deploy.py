@@ -11,46 +11,11 @@ from typing import Any
 from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset
 
+from ..pixel_options import TRANSFORMS, scale_transform, type_name
 from ..ratio import parse_ratio
-from ..transforms.fixed_size import check_fixed_size, transform_name
+from ..transforms.fixed_size import check_fixed_size
 
 PACKAGE = 'pd_mmdet'
-_IMG_SCALE = dict(img_scale=(640, 640))
-SIZES: dict[str, dict[str, Any]] = {
-    'CachedMixUp': _IMG_SCALE,
-    'CachedMosaic': _IMG_SCALE,
-    'CenterCrop': dict(crop_size=None),
-    'CutOut': dict(cutout_shape=None),
-    'Cutout': dict(shape=None, magnitude_range=None),
-    'EfficientNetCenterCrop': dict(crop_size=None, crop_padding=32),
-    'EfficientNetRandomCrop': dict(scale=None, crop_padding=32),
-    'FixScaleResize': dict(scale=None),
-    'FixShapeResize': dict(width=None, height=None),
-    'MixUp': _IMG_SCALE,
-    'Mosaic': _IMG_SCALE,
-    'MultiScaleFlipAug': dict(scales=None),
-    'Pad': dict(size=None),
-    'RandomAffine': dict(border=None),
-    'RandomCenterCropPad': dict(crop_size=None, border=128),
-    'RandomChoiceResize': dict(scales=None),
-    'RandomCrop': dict(crop_size=None, padding=None),
-    'RandomResize': dict(scale=None),
-    'RandomResizedCrop': dict(scale=None),
-    'RandomShift': dict(max_shift_px=32),
-    'RandomTranslatePad': dict(size=640),
-    'Resize': dict(scale=None),
-    'ResizeEdge': dict(scale=None),
-    'ResizeShortestEdge': dict(scale=None, max_size=None),
-}
-"""Options of MMDetection's and MMPretrain's transforms that are lengths on the image, in whole
-pixels, and what each is where a config leaves it out (None: then there is no such length)."""
-
-_FRACTIONS = {
-    'FilterAnnotations': ('min_gt_bbox_wh',),
-    'GaussianBlur': ('radius', 'magnitude_range'),
-}
-"""Such options that need not be whole."""
-
 PACKING = dict(PackPairedDetInputs='PackDetInputs', PackPairedInputs='PackInputs')
 
 _SOUNDS_LIKE_A_SIZE = re.compile(r'(^|_)(scales?|sizes?|shape|width|height|px|pixels?|border)$')
@@ -71,9 +36,9 @@ def deployed_pipeline(pipeline: Sequence[dict], ratio: int | float | str | Fract
         ratio: side of the large image over the small one, see :func:`parse_ratio`.
 
     Raises:
-        ValueError: a transform that is not among :data:`SIZES` has an option that sounds like a
-            size, ``LowResolution`` has another ratio, or a classifier's image is cropped to a size
-            that the ratio does not divide.
+        ValueError: A transform that :data:`.TRANSFORMS` does not list has an option that sounds
+            like a size, ``LowResolution`` has another ratio, or a classifier's image is cropped to
+            a size that the ratio does not divide.
     """
     deployed = without_views(_translate(list(pipeline), parse_ratio(ratio)))
     names = set(_names(deployed))
@@ -126,7 +91,7 @@ def _names(value: Any) -> Iterator[str]:
     """The names of all transforms, those inside of others too."""
     if isinstance(value, dict):
         if 'type' in value:
-            yield transform_name(value)
+            yield type_name(value)
         value = value.values()
     elif not isinstance(value, (list, tuple)):
         return
@@ -147,7 +112,7 @@ def _translate(value: Any, ratio: Fraction) -> Any:
 
 
 def _is_low_resolution(value: Any) -> bool:
-    return isinstance(value, dict) and 'type' in value and transform_name(value) == 'LowResolution'
+    return isinstance(value, dict) and 'type' in value and type_name(value) == 'LowResolution'
 
 
 def _check_ratio(low_resolution: dict, ratio: Fraction) -> None:
@@ -159,35 +124,13 @@ def _check_ratio(low_resolution: dict, ratio: Fraction) -> None:
 
 
 def _transform(options: dict, ratio: Fraction) -> dict:
-    name = transform_name(options)
+    name = type_name(options)
     if name in PACKING:
         return {**options, 'type': PACKING[name]}
-    if name == 'RandomCrop' and options.get('crop_type', '').startswith('relative'):
-        return options
-    if name in _FRACTIONS:
-        given = {option: options[option] for option in _FRACTIONS[name] if option in options}
-        return options | {option: _divided(size, ratio) for option, size in given.items()}
-    known = SIZES.get(name, {})
     # Albumentations, too, has a RandomCrop, which says its size otherwise.
+    known = TRANSFORMS.get(name, {})
     _refuse_sizes(name, {key: value for key, value in options.items() if key not in known})
-    sizes = {key: options.get(key, default) for key, default in known.items()}
-    return options | {key: _small(size, ratio) for key, size in sizes.items() if size is not None}
-
-
-def _small(size: Any, ratio: Fraction) -> Any:
-    """Lengths in pixels of the large image as lengths of the small one, rounded up to the whole
-    small pixels that ``LowResolution`` yields."""
-    if isinstance(size, (list, tuple)):
-        return type(size)(_small(side, ratio) for side in size)
-    p, q = ratio.numerator, ratio.denominator
-    whole = -(-abs(size) // p) * q
-    return whole if size >= 0 else -whole
-
-
-def _divided(size: Any, ratio: Fraction) -> Any:
-    if isinstance(size, (list, tuple)):
-        return type(size)(_divided(side, ratio) for side in size)
-    return size / float(ratio)
+    return scale_transform(options, 1 / ratio)
 
 
 def _refuse_sizes(name: str, options: dict) -> None:
@@ -196,7 +139,8 @@ def _refuse_sizes(name: str, options: dict) -> None:
             raise ValueError(
                 f'{name}({option}={value!r}): is this a size in pixels of the large image? It is '
                 f'not known how to bring a {name} to the small image. Known are the sizes of '
-                f'{", ".join(SIZES)}: replace it, or write the pipeline of the small image by hand'
+                f'{", ".join(TRANSFORMS)}: replace it, or write the pipeline of the small image '
+                'by hand'
             )
 
 

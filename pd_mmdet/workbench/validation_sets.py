@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from ..pixel_options import type_name
+
 REPEATING = ('RepeatDataset', 'ClassBalancedDataset')
 """Wrappers that only say how often an image comes: each is judged once."""
 
@@ -65,9 +67,3 @@ def metric_of_each(cfg: Config) -> list[dict]:
 def _prefixes(cfg: Config) -> list[str]:
     evaluator = cfg.get('val_evaluator')
     return list(evaluator.get('dataset_prefixes', ())) if isinstance(evaluator, dict) else []
-
-
-def type_name(part: dict) -> str:
-    """The name of a class that a config names, with its scope or without, or has itself."""
-    kind = part['type']
-    return (kind if isinstance(kind, str) else kind.__name__).rpartition('.')[2]

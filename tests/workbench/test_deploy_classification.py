@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.dataset import Compose
+from mmengine.registry import init_default_scope
 
 pytest.importorskip('mmpretrain')
 
@@ -14,6 +15,11 @@ LOAD = dict(type='LoadImageFromFile')
 PACK = dict(type='PackPairedInputs')
 EDGE = dict(type='ResizeEdge', scale=256, edge='short')
 CROP = dict(type='CenterCrop', crop_size=224)
+
+
+@pytest.fixture(autouse=True)
+def classification_scope(scope_and_seed: None) -> None:
+    init_default_scope('mmpretrain')
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,9 @@ from torch import nn
 from ...checkpoint import load_data
 from ...distillers.teacher import plain_model_cfg
 from ...mixin import with_preprocessor
+from ...pixel_options import type_name
 from ..tasks import task_of
-from ..validation_sets import pipeline_of, type_name, validation_sets
+from ..validation_sets import pipeline_of, validation_sets
 from .schedule import training_length
 from .stage import Stage
 

@@ -12,11 +12,11 @@ from mmdet.evaluation import DumpDetResults
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 
+from ...pixel_options import type_name
 from ..validation_sets import (
     given_metrics,
     metric_of_each,
     pipeline_of,
-    type_name,
     validation_sets,
 )
 from .coco_metric import CocoMetricFromZero

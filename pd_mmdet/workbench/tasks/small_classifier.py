@@ -9,8 +9,9 @@ from typing import Any
 
 from mmpretrain.registry import MODELS
 
+from ...pixel_options import round_nearest, scale_length
 from ..recipes.write import Remark
-from .small_detector import divided, unfrozen
+from .small_detector import unfrozen
 
 
 def small_classifier(model: dict, ratio: Fraction) -> dict[str, Any]:
@@ -52,4 +53,4 @@ def _small_image(size: int | Sequence[int], ratio: Fraction) -> int | Sequence[i
             f'backbone.img_size={size!r} must be a multiple of {ratio.numerator}, so that the '
             f'small image has whole pixels at ratio {ratio}'
         )
-    return divided(size, ratio, int)
+    return scale_length(size, 1 / ratio, round_nearest)

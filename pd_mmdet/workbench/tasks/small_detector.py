@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from fractions import Fraction
 from numbers import Real
 from typing import Any
 
 from mmdet.registry import TASK_UTILS
 
+from ...pixel_options import BATCH_AUGMENTS, scale_length, scale_options
 from ..recipes.write import Code, Remark
-
-SIZES = ('random_size_range', 'scale', 'size')
-"""Options of batch augmentations that are pixels of the image; multiples (``size_divisor``) are
-what the network's strides ask for, and stay."""
 
 STRIDE = 32
 """Coarsest stride at which the necks of the zoo join levels: whole cells need whole multiples."""
@@ -69,22 +65,20 @@ def _small_batches(preprocessor: dict, ratio: Fraction) -> dict[str, Any]:
         changes['remark'] = Remark(f'The given size over {ratio} may not be whole strides.')
         changes['pad_size_divisor'] = STRIDE
     augments = preprocessor.get('batch_augments') or []
-    small = [_small_augment(augment, ratio) for augment in augments]
+    small = [scale_options(augment, BATCH_AUGMENTS, 1 / ratio) for augment in augments]
     if small != augments:
         changes['other_remark'] = Remark(f'Sizes of the small image: the given ones over {ratio}.')
         changes['batch_augments'] = small
     return changes
 
 
-def _small_augment(augment: dict, ratio: Fraction) -> dict:
-    sizes = {key: divided(augment[key], ratio, round) for key in SIZES if key in augment}
-    return {**augment, **sizes}
-
-
 def _small_anchors(head: Any, ratio: Fraction) -> dict[str, Any]:
     """For each anchor generator of a head (some have several) its smaller sizes or scales."""
     return {
-        name: {key: divided(size, ratio, _exact) for key, size in _anchor_sizes(generator).items()}
+        name: {
+            key: scale_length(size, 1 / ratio, _exact)
+            for key, size in _anchor_sizes(generator).items()
+        }
         for name, generator in (head.items() if isinstance(head, dict) else ())
         if name.endswith('anchor_generator') and 'Anchor' in generator['type']  # or it has points
     }
@@ -113,15 +107,9 @@ def _ssd_sizes(generator: dict) -> dict[str, list]:
     return dict(min_sizes=built.base_sizes, max_sizes=largest)
 
 
-def divided(value: Any, ratio: Fraction, rounded: Callable[[Any], Any]) -> Any:
-    """A size of the large image, or several, over the ratio; what is no number stays."""
-    if isinstance(value, (list, tuple)):
-        return type(value)(divided(item, ratio, rounded) for item in value)
-    return rounded(value / ratio) if isinstance(value, Real) else value
-
-
-def _exact(value: Fraction | float) -> int | float | Code:
-    """A whole number, or the quotient as it is computed when the config is read."""
+def _exact(size: Real, factor: Fraction) -> int | float | Code:
+    """Scale a size to a whole number, or to a quotient that is computed when the config is read."""
+    value = size / (1 / factor)
     if not isinstance(value, Fraction):
         return value
     if value.denominator == 1:
