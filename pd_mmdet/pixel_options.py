@@ -13,6 +13,8 @@ from fractions import Fraction
 from numbers import Real
 from typing import Any, NamedTuple
 
+from mmengine.utils import apply_to
+
 
 def round_up(length: Real, factor: Fraction) -> Real:
     """Scale to whole pixels, away from 0, as ``LowResolution`` does: it pads the large image.
@@ -133,9 +135,7 @@ def scale_length(value: Any, factor: Fraction, scale: Callable[[Real, Fraction],
         factor: Side of the new image over that of the present one.
         scale: Multiplies a number by a factor, such as :func:`round_up`.
     """
-    if isinstance(value, (list, tuple)):
-        return type(value)(scale_length(side, factor, scale) for side in value)
-    return scale(value, factor) if isinstance(value, Real) else value
+    return apply_to(value, lambda inner: isinstance(inner, Real), lambda side: scale(side, factor))
 
 
 def fixed_side(name: str) -> str | None:

@@ -22,7 +22,7 @@ from mmengine.utils import track_iter_progress
 from mmengine.visualization import Visualizer
 from torch import Tensor
 
-from pd_mmdet.workbench.config import load_config
+from pd_mmdet.workbench.load_config import load_config
 from pd_mmdet.workbench.tasks import task_of
 
 

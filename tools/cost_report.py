@@ -20,9 +20,9 @@ import torch
 
 from pd_mmdet.checkpoint import plain_data_only
 from pd_mmdet.visualization import save_picture
-from pd_mmdet.workbench.config import load_config
 from pd_mmdet.workbench.costs import cost_report as report
 from pd_mmdet.workbench.costs.cost_report import Entry, Options
+from pd_mmdet.workbench.load_config import load_config
 
 
 def parse_args() -> argparse.Namespace:

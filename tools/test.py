@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 from pd_mmdet.checkpoint import plain_data_only
 from pd_mmdet.processes import leave_group
-from pd_mmdet.workbench.config import load_config
+from pd_mmdet.workbench.load_config import load_config
 from pd_mmdet.workbench.tasks import task_of
 
 

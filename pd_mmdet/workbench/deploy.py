@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from numbers import Real
 from typing import Any
 
@@ -14,6 +15,7 @@ from mmengine.dataset import BaseDataset
 from ..pixel_options import TRANSFORMS, scale_transform, type_name
 from ..ratio import parse_ratio
 from ..transforms.fixed_size import check_fixed_size
+from .configs import Place, replace, walk
 
 PACKAGE = 'pd_mmdet'
 PACKING = dict(PackPairedDetInputs='PackDetInputs', PackPairedInputs='PackInputs')
@@ -40,7 +42,7 @@ def deployed_pipeline(pipeline: Sequence[dict], ratio: int | float | str | Fract
             like a size, ``LowResolution`` has another ratio, or a classifier's image is cropped to
             a size that the ratio does not divide.
     """
-    deployed = without_views(_translate(list(pipeline), parse_ratio(ratio)))
+    deployed = without_views(replace(list(pipeline), partial(_small_transform, parse_ratio(ratio))))
     names = set(_names(deployed))
     if 'PackInputs' in names:
         check_fixed_size(pipeline, ratio)
@@ -88,27 +90,10 @@ def is_ours(registered: Callable) -> bool:
 
 
 def _names(value: Any) -> Iterator[str]:
-    """The names of all transforms, those inside of others too."""
-    if isinstance(value, dict):
-        if 'type' in value:
-            yield type_name(value)
-        value = value.values()
-    elif not isinstance(value, (list, tuple)):
-        return
-    for inner in value:
-        yield from _names(inner)
-
-
-def _translate(value: Any, ratio: Fraction) -> Any:
-    """A transform, or transforms in whatever containers an option has them."""
-    if isinstance(value, dict):
-        options = {key: _translate(inner, ratio) for key, inner in value.items()}
-        return _transform(options, ratio) if 'type' in options else options
-    if isinstance(value, (list, tuple)):
-        for inner in filter(_is_low_resolution, value):
-            _check_ratio(inner, ratio)
-        return type(value)(_translate(inner, ratio) for inner in value)
-    return value
+    """Yield the names of all transforms, those inside of others too."""
+    return (
+        type_name(inner) for _, inner in walk(value) if isinstance(inner, dict) and 'type' in inner
+    )
 
 
 def _is_low_resolution(value: Any) -> bool:
@@ -123,19 +108,24 @@ def _check_ratio(low_resolution: dict, ratio: Fraction) -> None:
         )
 
 
-def _transform(options: dict, ratio: Fraction) -> dict:
-    name = type_name(options)
+def _small_transform(ratio: Fraction, _: Place, value: Any) -> Any:
+    """Return the config of a transform for the small image; what is no transform stays."""
+    if not isinstance(value, dict) or 'type' not in value:
+        return value
+    if _is_low_resolution(value):
+        _check_ratio(value, ratio)
+    name = type_name(value)
     if name in PACKING:
-        return {**options, 'type': PACKING[name]}
+        return value | dict(type=PACKING[name])
     # Albumentations, too, has a RandomCrop, which says its size otherwise.
     known = TRANSFORMS.get(name, {})
-    _refuse_sizes(name, {key: value for key, value in options.items() if key not in known})
-    return scale_transform(options, 1 / ratio)
+    _refuse_sizes(name, {key: option for key, option in value.items() if key not in known})
+    return scale_transform(value, 1 / ratio)
 
 
 def _refuse_sizes(name: str, options: dict) -> None:
     for option, value in options.items():
-        if _SOUNDS_LIKE_A_SIZE.search(option) and any(side > 1 for side in _whole_numbers(value)):
+        if _SOUNDS_LIKE_A_SIZE.search(option) and _has_pixels(value):
             raise ValueError(
                 f'{name}({option}={value!r}): is this a size in pixels of the large image? It is '
                 f'not known how to bring a {name} to the small image. Known are the sizes of '
@@ -144,9 +134,9 @@ def _refuse_sizes(name: str, options: dict) -> None:
             )
 
 
-def _whole_numbers(value: Any) -> Iterator[Real]:
-    if isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from _whole_numbers(inner)
-    elif isinstance(value, Real) and not isinstance(value, bool) and value % 1 == 0:
-        yield value
+def _has_pixels(value: Any) -> bool:
+    """Return whether a value holds a whole number larger than 1."""
+    return any(
+        isinstance(inner, Real) and not isinstance(inner, bool) and inner % 1 == 0 and inner > 1
+        for _, inner in walk(value)
+    )

@@ -16,12 +16,14 @@ import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import Registry, init_default_scope
+from mmengine.utils import apply_to
 
 from ..checkpoint import load_data
 from ..distillers.teacher import check_fits, student_part
 from ..mixin import with_preprocessor
-from .config import load_config
+from .configs import Place, dotted, replace
 from .deploy import PACKAGE, deployed_pipeline, is_ours, makes_small, stock_dataset, without_views
+from .load_config import load_config
 from .tasks import Task, task_of
 
 KEPT = (
@@ -85,7 +87,7 @@ def export_student(
     text = Config(deployed).pretty_text
     meta = dict(cfg=text)
     if 'dataset_meta' in saved['meta']:
-        meta['dataset_meta'] = _plain(saved['meta']['dataset_meta'])
+        meta['dataset_meta'] = _without_numpy(saved['meta']['dataset_meta'])
     _write(
         files, ''.join(f'# {note}\n' for note in notes) + text, dict(meta=meta, state_dict=weights)
     )
@@ -174,7 +176,7 @@ def _deployed_config(task: Task, cfg: dict) -> tuple[dict, list[str]]:
         ]
     small = distiller.get('view', 'lr') == 'lr'
     change = partial(deployed_pipeline, ratio=distiller['ratio']) if small else without_views
-    deployed = _with_pipelines(deployed, change)
+    deployed = replace(deployed, partial(_changed_pipeline, change))
     notes = [
         f'A distilled student, plain {task.library}: its pipelines are for files that are small.'
         if small
@@ -186,18 +188,10 @@ def _deployed_config(task: Task, cfg: dict) -> tuple[dict, list[str]]:
     return _without_package(task, deployed, notes), notes
 
 
-def _with_pipelines(node: Any, change: Callable[[list], list]) -> Any:
-    """A config whose pipelines don't make the views, but are given one."""
-    if isinstance(node, (list, tuple)):
-        return type(node)(_with_pipelines(inner, change) for inner in node)
-    if not isinstance(node, dict):
-        return node
-    return {
-        key: change(inner)
-        if key in ('pipeline', 'tta_pipeline') and makes_small(inner)
-        else _with_pipelines(inner, change)
-        for key, inner in node.items()
-    }
+def _changed_pipeline(change: Callable[[list], list], place: Place, value: Any) -> Any:
+    """Change a pipeline that makes the views; anything else stays."""
+    is_pipeline = place and place[-1] in ('pipeline', 'tta_pipeline')
+    return change(value) if is_pipeline and makes_small(value) else value
 
 
 def _other_imports(imports: dict | None) -> dict | None:
@@ -210,36 +204,30 @@ def _other_imports(imports: dict | None) -> dict | None:
     return imports | dict(imports=others) if others else None
 
 
-def _without_package(task: Task, node: Any, notes: list[str], path: str = '') -> Any:
-    """A config in which nothing is this package's: a dataset becomes the one that it extends.
+def _without_package(task: Task, cfg: dict, notes: list[str]) -> dict:
+    """Return a config in which each dataset of this package is the one that it extends.
 
     Raises:
         ValueError: There is anything else of this package.
     """
-    if isinstance(node, (list, tuple)):
-        return type(node)(
-            _without_package(task, inner, notes, f'{path}.{index}')
-            for index, inner in enumerate(node)
-        )
-    if not isinstance(node, dict):
-        return node
-    node = {
-        key: _without_package(task, inner, notes, f'{path}.{key}'.lstrip('.'))
-        for key, inner in node.items()
-    }
-    name = str(node.get('type')).rpartition('.')[2]
-    if name not in _registered(task.scope):
-        return node
-    stock = stock_dataset(node)
-    if not stock:
-        raise ValueError(
-            f'{path}: {node["type"]} is part of {PACKAGE}, so no plain {task.library} '
-            'config can have it; change the config of the distiller'
-        )
-    note = f'{name} is part of {PACKAGE}; here is {stock["type"]}, which it extends.'
-    if note not in notes:
-        notes.append(note)
-    return node | stock
+    registered = set(_registered(task.scope))
+
+    def stock(place: Place, value: Any) -> Any:
+        name = str(value.get('type')).rpartition('.')[2] if isinstance(value, dict) else None
+        if name not in registered:
+            return value
+        dataset = stock_dataset(value)
+        if not dataset:
+            raise ValueError(
+                f'{dotted(place)}: {value["type"]} is part of {PACKAGE}, so no plain '
+                f'{task.library} config can have it; change the config of the distiller'
+            )
+        note = f'{name} is part of {PACKAGE}; here is {dataset["type"]}, which it extends.'
+        if note not in notes:
+            notes.append(note)
+        return value | dataset
+
+    return replace(cfg, stock)
 
 
 def _registered(scope: str) -> Iterator[str]:
@@ -273,10 +261,8 @@ def _weights(
     return state_dict
 
 
-def _plain(value: Any) -> Any:
-    """A value without NumPy's types, which torch's own loader of weights refuses."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_plain(inner) for inner in value)
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+def _without_numpy(value: Any) -> Any:
+    """Return a value without NumPy's types, which torch's own loader of weights refuses."""
+    return apply_to(
+        value, lambda inner: isinstance(inner, (np.ndarray, np.generic)), lambda x: x.tolist()
+    )

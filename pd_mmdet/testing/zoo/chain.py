@@ -33,6 +33,7 @@ from mmengine.visualization import Visualizer
 from ...checkpoint import load_data
 from ...distillers.teacher import student_part
 from ...transforms import LowResolution
+from ...workbench.configs import Place, key_of, replace
 from ...workbench.deploy import deployed_pipeline
 from ...workbench.stages import stage as stages
 from ...workbench.stages.evaluate import build_model
@@ -206,27 +207,13 @@ def write_config(link: Link, folder: Path, epochs: int = 2) -> Path:
         cfg[f'{split}_dataloader'] |= dict(batch_size=2, num_workers=0, persistent_workers=False)
     cfg['train_cfg'] = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=epochs)
     file = folder / f'{Path(link.config).stem}.py'
-    edited = _edited(cfg, partial(_edit, link, data))
+    edited = replace(cfg, partial(_edit, link, data))
     Config(edited, format_python_code=False).dump(file)  # formatting takes seconds
     return file
 
 
-def _edited(node: Any, edit: Callable[[str, Any], Any], key: str = '') -> Any:
-    """A config in which every value, the inner ones first, is what ``edit`` makes of it.
-
-    Args:
-        node: Not changed.
-        edit: Takes a key and its value, or that of the list in which the value is.
-        key: The node's.
-    """
-    if isinstance(node, dict):
-        return edit(key, {name: _edited(value, edit, name) for name, value in node.items()})
-    if isinstance(node, (list, tuple)):
-        return edit(key, type(node)(_edited(item, edit, key) for item in node))
-    return edit(key, node)
-
-
-def _edit(link: Link, data: Path, key: str, value: Any) -> Any:
+def _edit(link: Link, data: Path, place: Place, value: Any) -> Any:
+    key = key_of(place)
     if isinstance(value, str):
         for folder in ('data/coco/', 'data/VOCdevkit/'):
             value = value.replace(folder, f'{data}/')

@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import ConfigDict
 
 from ...transforms.low_resolution import VIEWS
+from ..configs import Place, replace, walk
 from ..deploy import PACKING, stock_dataset
 from .write import Changed, Code, Each
 
@@ -57,7 +58,7 @@ def with_views(
         return [*pipeline[:pack], low, paired, *pipeline[pack + 1 :]]
     low['views'] = list(views)
     if testing:
-        pipeline = _packing_scale(pipeline)
+        pipeline = replace(pipeline, _packing_scale)
     if kind(pipeline[-1]) == TTA:
         *before, tta = pipeline
         groups = tta['transforms']
@@ -67,19 +68,14 @@ def with_views(
     return [*pipeline[:place], low, *pipeline[place:]]
 
 
-def _packing_scale(node: Any) -> Any:
-    """The same where the scale factor is packed, by which boxes come back to the file's pixels.
+def _packing_scale(_: Place, transform: Any) -> Any:
+    """Let a transform pack the scale factor, by which boxes come back to the file's pixels.
 
     CenterNet's configs, whose images keep their size, leave it out.
     """
-    if isinstance(node, list):
-        return [_packing_scale(inner) for inner in node]
-    if kind(node) == TTA:
-        return {**node, 'transforms': _packing_scale(node['transforms'])}
-    packed = node.get('meta_keys', (SCALE,))
-    if kind(node) == 'PackDetInputs' and SCALE not in packed:
-        return {**node, 'meta_keys': (*packed, SCALE)}
-    return node
+    if kind(transform) == 'PackDetInputs' and SCALE not in transform.get('meta_keys', (SCALE,)):
+        return {**transform, 'meta_keys': (*transform['meta_keys'], SCALE)}
+    return transform
 
 
 def derived(
@@ -198,12 +194,8 @@ class Pipelines:
 
 
 def packing_pipelines(node: Any) -> Iterator[list]:
-    """All packing pipelines inside of a config's value."""
-    if is_packing(node):
-        yield node
-    elif isinstance(node, (dict, list, tuple)):
-        for inner in node.values() if isinstance(node, dict) else node:
-            yield from packing_pipelines(inner)
+    """Yield all packing pipelines inside of a config's value."""
+    return (value for _, value in walk(node, stop=is_packing) if is_packing(value))
 
 
 def _merged(node: dict, place: str, names: dict[str, list], stock: bool) -> dict:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from numbers import Real
 from typing import Any
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.config.lazy import LazyAttr, LazyObject
 from mmengine.registry import Registry
 
+from ..configs import Place, dotted, replace
 from ..tasks import SCOPES
 
 
@@ -30,8 +32,8 @@ def with_names(cfg: Config) -> Config:
     package = getattr(cfg.get('model', {}).get('type'), '__module__', '').partition('.')[0]
     scope = cfg.get('default_scope') or (package if package in SCOPES else 'mmdet')
     names = _registered(scope)
-    said = {key: _named(cfg[key], key, names) for key in cfg.to_dict()}
-    return Config(said | dict(default_scope=scope))
+    plain = {key: replace(cfg[key], partial(_named, names), (key,)) for key in cfg.to_dict()}
+    return Config(plain | dict(default_scope=scope))
 
 
 def _registered(scope: str) -> dict[Any, str]:
@@ -45,17 +47,14 @@ def _registered(scope: str) -> dict[Any, str]:
     return names
 
 
-def _named(value: Any, place: str, names: dict[Any, str]) -> Any:
+def _named(names: dict[Any, str], place: Place, value: Any) -> Any:
+    """Return the name of a class or function; plain data stays."""
     if isinstance(value, (LazyAttr, LazyObject)):  # inside of a list; a dict has built its own
-        value = value.build()
-    if isinstance(value, ConfigDict):
-        return {key: _named(inner, f'{place}.{key}', names) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_named(inner, place, names) for inner in value)
-    if value is None or isinstance(value, (str, Real)):
+        return replace(value.build(), partial(_named, names), place)
+    if value is None or isinstance(value, (str, Real, dict, list, tuple)):
         return value
     if not hasattr(value, '__qualname__') or value.__module__ in ('builtins', None):
-        raise ValueError(f'{place} is {value!r}, which has no name: write it in another way')
+        raise ValueError(f'{dotted(place)} is {value!r}, which has no name: write it otherwise')
     if value.__module__.startswith('mmcv.ops.'):  # heads ask for an `nms` by its bare name
         return value.__qualname__
     return names.get(value, f'{value.__module__}.{value.__qualname__}')

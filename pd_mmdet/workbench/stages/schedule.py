@@ -48,7 +48,8 @@ def stretch_schedule(cfg: Config, factor: float | Fraction) -> Config:
     for hook in hooks(cfg):
         check_known(hook.option, hook.said, hook.kind)
         stretch(hook.said, hook.kind, factor)
-    stretch_model(cfg.get('model') or {}, factor)
+    if cfg.get('model'):
+        cfg.model = stretch_model(cfg.model, factor)
     return cfg
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from mmengine.optim.scheduler.param_scheduler import INF
 
+from ..configs import Place, dotted, replace
+
 TIMES: dict[str, tuple[str, ...]] = dict(
     # Loops
     EpochBasedTrainLoop=('max_epochs', 'val_begin'),
@@ -93,28 +95,35 @@ def _later(option: str, time: Any, factor: Fraction) -> Any:
     return time if time >= INF else round((time + shift) * factor) - shift
 
 
-def stretch_model(said: Any, factor: Fraction, path: str = 'model') -> None:
+def stretch_model(model: dict[str, Any], factor: Fraction) -> dict[str, Any]:
     """Stretch the points in time of a model.
 
     Args:
-        said: What the config says of the model, or of a part of it; it is changed.
+        model: Its config. Not changed.
         factor: How much longer the training is.
-        path: The option that says it.
+
+    Returns:
+        The stretched config.
 
     Raises:
         ValueError: A number of epochs is none of ``MODEL_TIMES``.
     """
-    for key, value in said.items() if isinstance(said, dict) else enumerate(said):
+
+    def stretched(place: Place, value: Any) -> Any:
+        key = place[-1]
         if isinstance(value, (dict, list, tuple)):
-            stretch_model(value, factor, f'{path}.{key}')
-        elif key in MODEL_TIMES:
-            said[key] = _later(key, value, factor)
-        elif _whole(value) and 'epoch' in str(key) and not NEVER.search(key):
+            return value
+        if key in MODEL_TIMES:
+            return _later(key, value, factor)
+        if _whole(value) and 'epoch' in str(key) and not NEVER.search(key):
             raise ValueError(
-                f'cannot stretch the schedule: {path}.{key}={value} sounds like a point in time, '
-                f'and only {", ".join(MODEL_TIMES)} of models is known; if it is one, '
-                f'pd_mmdet.workbench.stages.times.MODEL_TIMES must have it'
+                f'cannot stretch the schedule: {dotted(place)}={value} sounds like a point in '
+                f'time, and only {", ".join(MODEL_TIMES)} of models is known; if it is one, '
+                'pd_mmdet.workbench.stages.times.MODEL_TIMES must have it'
             )
+        return value
+
+    return replace(model, stretched, ('model',))
 
 
 def check_known(option: str, said: dict[str, Any], kind: type) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from ..config import load_config
+from ..load_config import load_config
 from ..stages.schedule import stretch_schedule, training_length
 from ..stages.stage import Stage
 from .suite import Part, Suite

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pd_mmdet.workbench.config import load_config
+from pd_mmdet.workbench.load_config import load_config
 
 DATASET = """
 data_root = (

@@ -12,6 +12,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from .configs import Place, dotted, innermost_datasets, walk
+
 OPTIONS = {
     *signature(Runner.__init__).parameters,
     # Read from the config by name: by the runner …
@@ -57,7 +59,9 @@ def load_config(
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
         if loader:
-            _check_datasets(loader['dataset'], f'{split}_dataloader.dataset', cfg.get('data_hint'))
+            place = (f'{split}_dataloader', 'dataset')
+            for inner, dataset in innermost_datasets(loader['dataset'], place):
+                _check_files(dataset, inner, cfg.get('data_hint'))
     return cfg
 
 
@@ -75,7 +79,12 @@ def _check_override(cfg: Config, key: str, value: Any) -> None:
         raise ValueError(message + f'neither the config nor the runner knows {name!r}')
     file, statement = _assignment(cfg, name)
     ways = [f'change it in {file}']
-    uses = [use for option in OPTIONS & cfg.keys() for use in _uses(cfg, option, name, cfg[name])]
+    uses = [
+        dotted(place)
+        for option in OPTIONS & cfg.keys()
+        for place, inner in walk(cfg[option], (option,))
+        if inner == cfg[name] and _tells(place, inner, name)
+    ]
     if uses:
         ways.insert(0, f'override {" and ".join(sorted(uses))}')
     variable = re.search(r'\{\{\W*\$(\w+)', statement)
@@ -98,36 +107,28 @@ def _assignment(cfg: Config, name: str) -> tuple[str, str]:
     return [cfg.filename, *files][-1], statements[-1][0]
 
 
-def _uses(node: Any, key: str | int, name: str, value: Any, path: str = '') -> Iterator[str]:
-    """Dotted paths at or under ``node[key]`` that hold a variable's value.
+def _tells(place: Place, value: Any, name: str) -> bool:
+    """Return whether a value that equals a variable's was set by the variable.
 
     Numbers, flags and None are too common to tell by their value: these must have its name too.
     """
-    child, path = node[key], f'{path}.{key}'.lstrip('.')
-    if child == value and (key == name or isinstance(value, (str, list, tuple, dict))):
-        yield path
-    elif isinstance(child, dict):
-        for inner in child:
-            yield from _uses(child, inner, name, value, path)
-    elif isinstance(child, (list, tuple)):
-        for inner in range(len(child)):
-            yield from _uses(child, inner, name, value, path)
+    return place[-1] == name or isinstance(value, (str, list, tuple, dict))
 
 
-def _check_datasets(dataset: dict, path: str, hint: str | None) -> None:
-    """Look for the files of a dataset, or of those inside a wrapper."""
-    if 'dataset' in dataset:
-        _check_datasets(dataset['dataset'], f'{path}.dataset', hint)
-    elif 'datasets' in dataset:
-        for index, inner in enumerate(dataset['datasets']):
-            _check_datasets(inner, f'{path}.datasets.{index}', hint)
-    elif not dataset.get('backend_args'):  # else the files are not on this disk
-        for option, place in _places(dataset):
-            if not (os.path.exists(place) or '://' in place):
-                raise FileNotFoundError(
-                    f'{path}.{option}: nothing at {os.path.abspath(place)}; '
-                    + (hint or f'put the data there, or set {path}.data_root')
-                )
+def _check_files(dataset: dict, place: Place, hint: str | None) -> None:
+    """Look for the files of a dataset.
+
+    Raises:
+        FileNotFoundError: One is not there.
+    """
+    if dataset.get('backend_args'):  # the files are not on this disk
+        return
+    for option, path in _places(dataset):
+        if not (os.path.exists(path) or '://' in path):
+            raise FileNotFoundError(
+                f'{dotted(place)}.{option}: nothing at {os.path.abspath(path)}; '
+                + (hint or f'put the data there, or set {dotted(place)}.data_root')
+            )
 
 
 def _places(dataset: dict) -> Iterator[tuple[str, str]]:
