@@ -45,13 +45,11 @@ class AFPDetector:
 
     def __new__(
         cls,
-        detector: dict | None = None,
-        ratio: float | str | Fraction | None = None,
+        detector: dict,
+        ratio: float | str | Fraction,
         kernel: str = 'average',
         data_preprocessor: dict | None = None,
     ) -> AFPDetector:
-        if detector is None:  # copy.deepcopy makes an empty object of the built model's class
-            return super().__new__(cls)
         check_class(detector)
         detector = with_preprocessor(detector, data_preprocessor)
         model = MODELS.build(rescale_preprocessor(detector, parse_ratio(ratio)))

@@ -70,10 +70,8 @@ class Distiller:
     """How a teacher does on a few images."""
 
     def __new__(
-        cls, student: dict | None = None, data_preprocessor: dict | None = None, **_: Any
+        cls, student: dict, *_: Any, data_preprocessor: dict | None = None, **__: Any
     ) -> Distiller:
-        if student is None:  # copy.deepcopy makes an empty object of the built model's class
-            return super().__new__(cls)
         return put_in_front(cls, cls.registry.build(with_preprocessor(student, data_preprocessor)))
 
     def __init__(
@@ -85,6 +83,7 @@ class Distiller:
         terms: dict[str, dict] | None = None,
         isrd: dict | None = None,
         student_weight: float = 1.0,
+        *,
         data_preprocessor: dict | None = None,
     ) -> None:
         self.ratio = parse_ratio(ratio)
