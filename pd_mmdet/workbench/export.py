@@ -130,10 +130,10 @@ def _check_view(
     config: str | os.PathLike,
 ) -> None:
     """Refuse what another stage trained: student and assistant have the same weights by name."""
-    trained = _trained_view(task.distiller, saved.get('meta', {}).get('cfg', ''))
+    trained = _trained_view(task.distiller, saved)
     if trained is None:
         raise ValueError(
-            f"{checkpoint} is not a distiller's checkpoint: the config that it carries has no "
+            f"{checkpoint} is not a distiller's checkpoint: it was not trained as an "
             f'{task.distiller}. Name a checkpoint that the training of a distiller wrote'
         )
     if trained != view:
@@ -143,8 +143,25 @@ def _check_view(
         )
 
 
-def _trained_view(distiller: str, text: str) -> str | None:
-    """The view of the distiller in the text of a config, which is parsed but not run."""
+def _trained_view(distiller: str, saved: dict) -> str | None:
+    """Return the view that a checkpoint's student was trained on; None if it was not distilled.
+
+    Args:
+        distiller: Class name of the task's distiller.
+        saved: The checkpoint. ``TeacherHook`` has written into it what was trained.
+    """
+    if 'pd_mmdet' not in saved:
+        return _view_in_config(distiller, saved.get('meta', {}).get('cfg', ''))
+    trained = saved['pd_mmdet']
+    return trained['view'] if trained['distiller'] == distiller else None
+
+
+def _view_in_config(distiller: str, text: str) -> str | None:
+    """Find the view in the config that a checkpoint carries, which is parsed but not run.
+
+    For checkpoints that do not say what was trained: those of version 0.1, and of trainings
+    without ``TeacherHook``.
+    """
     try:
         calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
     except SyntaxError:

@@ -369,6 +369,23 @@ def test_a_checkpoint_of_another_stage_is_refused(tmp_path):
         export_student(GLYPHS / 'student.py', checkpoint, tmp_path / 'out')
 
 
+def trained_as(tmp_path, **entries: object) -> Path:
+    """A checkpoint in which TeacherHook has noted what was trained; its config says nothing."""
+    checkpoint = load_data(save(GLYPHS / 'student.py', tmp_path / 'student.pth', cfg=''))
+    checkpoint['pd_mmdet'] = dict(distiller='AFPDistiller', view='lr') | entries
+    torch.save(checkpoint, tmp_path / 'student.pth')
+    return tmp_path / 'student.pth'
+
+
+def test_a_checkpoint_says_what_it_was_trained_as(tmp_path):
+    export_student(GLYPHS / 'student.py', trained_as(tmp_path), tmp_path / 'out')
+    with pytest.raises(ValueError, match="was trained on the view 'hr', but .* reads 'lr'"):
+        export_student(GLYPHS / 'student.py', trained_as(tmp_path, view='hr'), tmp_path / 'new')
+    other = trained_as(tmp_path, distiller='PixelDistillClassifier')
+    with pytest.raises(ValueError, match='was not trained as an AFPDistiller'):
+        export_student(GLYPHS / 'student.py', other, tmp_path / 'new')
+
+
 def test_a_checkpoint_that_lacks_weights_is_refused(trained, tmp_path):
     saved = load_data(trained.checkpoint)
     del saved['state_dict']['bbox_head.retina_cls.bias']
