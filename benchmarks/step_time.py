@@ -41,7 +41,7 @@ from pd_mmdet.distillers.teacher import plain_model_cfg, student_part
 from pd_mmdet.mixin import with_preprocessor
 from pd_mmdet.workbench.configs import Place, replace
 from pd_mmdet.workbench.costs.speed import medians
-from pd_mmdet.workbench.deploy import PACKING, without_views
+from pd_mmdet.workbench.deployed_data import PACKING, without_views
 from pd_mmdet.workbench.load_config import load_config
 from pd_mmdet.workbench.tasks import task_of
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from pd_mmdet.checkpoint import plain_data_only
 from pd_mmdet.visualization import save_picture
-from pd_mmdet.workbench.stages import evaluate, picture
+from pd_mmdet.workbench.stages import comparison, evaluate
 from pd_mmdet.workbench.stages import results as report
 from pd_mmdet.workbench.stages.commands import (
     add_training_options,
@@ -107,7 +107,7 @@ def main() -> None:
         results = report.results(args.recipe, student.cfg, rows)
         print(f'\n{report.write(results, task.notes, args.work_dir)}\n', flush=True)
         file = args.work_dir / 'comparison.png'
-        drawn = save_picture(lambda: picture.compare(stages), file)
+        drawn = save_picture(lambda: comparison.compare(stages), file)
     except KeyboardInterrupt:
         print(f'\nInterrupted. {how_to_resume()}', file=sys.stderr)
         sys.exit(128 + signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Reading a config with the overrides of a command line, and refusing what could not work."""
+"""Read a config with the overrides of a command line, and refuse what cannot work."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OPTIONS = {
     'tta_model',
     'tta_pipeline',
 } - {'self', 'cfg'}
-"""The top-level keys of a config that do something; any other is a variable of the file."""
+"""Top-level keys of a config that have an effect; any other is a variable of the file."""
 
 
 def load_config(
@@ -36,18 +36,18 @@ def load_config(
     cfg_options: dict[str, Any] | None = None,
     splits: Sequence[str] = ('train', 'val', 'test'),
 ) -> Config:
-    """Read a config file, override what the command line says, and look for its datasets.
+    """Read a config file, apply overrides, and check that its data exist.
 
     Args:
         path: The config file.
         cfg_options: Dotted keys and their values, as ``--cfg-options`` gives them.
-        splits: Whose dataloaders' files must be there.
+        splits: Splits whose data must exist: ``'train'``, ``'val'``, ``'test'``.
 
     Raises:
-        FileNotFoundError: The config, or an annotation file or folder of a dataset, is missing.
-            A top-level string ``data_hint`` in the config says how to get the data.
-        ValueError: An override sets a variable that nothing reads. MMEngine puts a variable's
-            value where it is used while it reads the file, so a later override changes nothing.
+        FileNotFoundError: The config, or an annotation file or folder of a dataset, does not
+            exist. A top-level string ``data_hint`` in the config says how to get the data.
+        ValueError: An override would have no effect. MMEngine inserts the value of a variable
+            where it is used while it reads the file, so overriding a variable changes nothing.
     """
     path = Path(path)
     if not path.is_file():
@@ -67,37 +67,38 @@ def load_config(
 
 def _configs_inside(path: Path) -> str:
     names = ', '.join(sorted(file.name for file in path.glob('*.py')))
-    return f'; it is a folder with {names}' if names else ''
+    return f'; it is a folder that has {names}' if names else ''
 
 
 def _check_override(cfg: Config, key: str, value: Any) -> None:
+    """Refuse an override that has no effect, and say what has."""
     name = key.partition('.')[0]
     if name in OPTIONS:
         return
-    message = f'--cfg-options {key}={value!r} would change nothing: '
+    message = f'--cfg-options {key}={value!r} would have no effect: '
     if name not in cfg:
-        raise ValueError(message + f'neither the config nor the runner knows {name!r}')
+        raise ValueError(message + f'neither the config nor the runner has an option {name!r}')
     file, statement = _assignment(cfg, name)
     ways = [f'change it in {file}']
     uses = [
         dotted(place)
         for option in OPTIONS & cfg.keys()
         for place, inner in walk(cfg[option], (option,))
-        if inner == cfg[name] and _tells(place, inner, name)
+        if inner == cfg[name] and _comes_from(place, inner, name)
     ]
     if uses:
         ways.insert(0, f'override {" and ".join(sorted(uses))}')
     variable = re.search(r'\{\{\W*\$(\w+)', statement)
     if variable:
         ways.insert(0, f'set the environment variable {variable[1]}')
-    message += f'the variable {name!r} of the config has already been put in where it is used; '
+    message += f'{name!r} is a variable of the config, whose value has been inserted already; '
     raise ValueError(message + ', or '.join(ways) + ' instead')
 
 
 def _assignment(cfg: Config, name: str) -> tuple[str, str]:
-    """The file that gives a top-level variable its value, and the text that does.
+    """Return the file that sets a top-level variable, and the statement that does.
 
-    ``cfg.text`` is every file, base configs first, each after a line with its path.
+    ``cfg.text`` has every file, base configs first, each after a line with its path.
     """
     statements = list(re.finditer(rf'^{name}\s*=.*(?:\n[ \t)\]].*)*', cfg.text, re.MULTILINE))
     if not statements:
@@ -107,32 +108,32 @@ def _assignment(cfg: Config, name: str) -> tuple[str, str]:
     return [cfg.filename, *files][-1], statements[-1][0]
 
 
-def _tells(place: Place, value: Any, name: str) -> bool:
-    """Return whether a value that equals a variable's was set by the variable.
+def _comes_from(place: Place, value: Any, name: str) -> bool:
+    """Return whether a value that equals a variable's comes from that variable.
 
-    Numbers, flags and None are too common to tell by their value: these must have its name too.
+    Numbers, flags and None are too common to tell by their value: their key must be the name.
     """
     return place[-1] == name or isinstance(value, (str, list, tuple, dict))
 
 
 def _check_files(dataset: dict, place: Place, hint: str | None) -> None:
-    """Look for the files of a dataset.
+    """Check that the files and folders of a dataset exist.
 
     Raises:
-        FileNotFoundError: One is not there.
+        FileNotFoundError: One does not.
     """
     if dataset.get('backend_args'):  # the files are not on this disk
         return
-    for option, path in _places(dataset):
+    for option, path in _paths(dataset):
         if not (os.path.exists(path) or '://' in path):
             raise FileNotFoundError(
-                f'{dotted(place)}.{option}: nothing at {os.path.abspath(path)}; '
+                f'{dotted(place)}.{option}: {os.path.abspath(path)} does not exist; '
                 + (hint or f'put the data there, or set {dotted(place)}.data_root')
             )
 
 
-def _places(dataset: dict) -> Iterator[tuple[str, str]]:
-    """Options of a dataset that name a file or folder, and where it is, as MMEngine joins them."""
+def _paths(dataset: dict) -> Iterator[tuple[str, str]]:
+    """Yield options of a dataset that name a file or folder, and its path as MMEngine joins it."""
     root = dataset.get('data_root') or ''
     prefix = dataset.get('data_prefix') or {}
     if isinstance(prefix, str):
@@ -140,8 +141,8 @@ def _places(dataset: dict) -> Iterator[tuple[str, str]]:
     options = {
         'data_root': '',
         'ann_file': dataset.get('ann_file'),
-        **{f'data_prefix.{name}'.rstrip('.'): place for name, place in prefix.items()},
+        **{f'data_prefix.{name}'.rstrip('.'): path for name, path in prefix.items()},
     }
-    for option, place in options.items():
-        if isinstance(place, str) and (root or place):
-            yield option, os.path.join(root, place)
+    for option, path in options.items():
+        if isinstance(path, str) and (root or path):
+            yield option, os.path.join(root, path)

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 
 from pd_mmdet.workbench.configs import Place, replace
-from pd_mmdet.workbench.deploy import deployed_pipeline
+from pd_mmdet.workbench.deployed_data import deployed_pipeline
 
 FPN = dict(
     backbone=dict(depth=18, stem_channels=8, base_channels=8),

@@ -95,7 +95,7 @@ def test_missing_config(tmp_path, recipe, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match=str(tmp_path / 'recepi.py')):
         load_config('recepi.py')
-    with pytest.raises(FileNotFoundError, match='a folder with dataset.py, recipe.py'):
+    with pytest.raises(FileNotFoundError, match='a folder that has dataset.py, recipe.py'):
         load_config(tmp_path)
 
 

@@ -34,7 +34,7 @@ from ...checkpoint import load_data
 from ...distillers.teacher import student_part
 from ...transforms import LowResolution
 from ...workbench.configs import Place, key_of, replace
-from ...workbench.deploy import deployed_pipeline
+from ...workbench.deployed_data import deployed_pipeline
 from ...workbench.stages import stage as stages
 from ...workbench.stages.evaluate import build_model
 from .configs import light, read_config

@@ -19,9 +19,9 @@ from ...distillers.teacher import student_part
 from ..stages.evaluate import build_dataset, build_model, costs, measure, view
 from ..stages.results import environment, percent, right_aligned, set_names, three_digits
 from ..tasks import task_of
-from .front import cost_figure
-from .link import bytes_per_image
+from .image_bytes import bytes_per_image
 from .memory import peak_memory
+from .pareto import cost_figure
 from .speed import inference_seconds
 
 KILOBYTE = 1000

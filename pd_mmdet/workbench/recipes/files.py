@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from ..deploy import PACKAGE, deployed_pipeline
+from ..deployed_data import PACKAGE, deployed_pipeline
 from ..stages.checkpoints import expected_checkpoint
 from ..stages.stage import VARIABLES
 from ..tasks import Task

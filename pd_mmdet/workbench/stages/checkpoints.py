@@ -7,7 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 
-from .hooks import hooks
+from .config_hooks import hooks
 from .schedule import training_length
 
 

@@ -12,7 +12,7 @@ from mmengine.optim.scheduler.param_scheduler import LinearParamScheduler
 from mmengine.registry import LOOPS, PARAM_SCHEDULERS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
-from .hooks import class_of, hooks
+from .config_hooks import class_of, hooks
 from .times import TIMES, check_known, known, stretch, stretch_model
 
 LENGTHS = {'max_iters': 'iterations', 'max_epochs': 'epochs'}

@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 pytest.importorskip('mmpretrain')
 
 import pd_mmdet.classification  # noqa: E402, F401
-from pd_mmdet.workbench.deploy import deployed_pipeline  # noqa: E402
+from pd_mmdet.workbench.deployed_data import deployed_pipeline  # noqa: E402
 
 LOAD = dict(type='LoadImageFromFile')
 PACK = dict(type='PackPairedInputs')

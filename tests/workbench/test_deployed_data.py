@@ -14,7 +14,7 @@ from mmengine.config import ConfigDict
 from mmengine.hub import get_config
 
 import pd_mmdet  # noqa: F401
-from pd_mmdet.workbench.deploy import deployed_pipeline, makes_small, stock_dataset
+from pd_mmdet.workbench.deployed_data import deployed_pipeline, makes_small, stock_dataset
 
 register_all_modules()
 LOAD = dict(type='LoadImageFromFile')

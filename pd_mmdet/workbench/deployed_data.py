@@ -1,4 +1,4 @@
-"""Pipeline and dataset of a student that is deployed: its files are really small."""
+"""Pipelines and datasets of a deployed student, whose image files are small."""
 
 from __future__ import annotations
 
@@ -24,18 +24,16 @@ _SOUNDS_LIKE_A_SIZE = re.compile(r'(^|_)(scales?|sizes?|shape|width|height|px|pi
 
 
 def deployed_pipeline(pipeline: Sequence[dict], ratio: int | float | str | Fraction) -> list[dict]:
-    """Turn a pipeline of the large image into the ordinary one of files that are really small.
+    """Turn a pipeline of the large image into one of files that are small.
 
-    Every size in pixels becomes that of the small image, as ``LowResolution`` would make it;
-    ``LowResolution`` itself goes, and ``PackPairedDetInputs`` becomes ``PackDetInputs``,
-    ``PackPairedInputs`` becomes ``PackInputs``. Factors (``scale_factor``, ``ratio_range``, a
-    relative crop) stay, and so does ``size_divisor``, which the network's strides ask for. Where
-    nothing else resizes, a ``Resize`` by 1 tells detectors the scale factor, as ``LowResolution``
-    did.
+    Lengths in pixels (see :mod:`.pixel_options`) become those of the small image, as
+    ``LowResolution`` makes it. ``LowResolution`` is removed, and the stock packing transforms
+    replace the paired ones. Where nothing else resizes, a ``Resize`` by 1 tells detectors the scale
+    factor, as ``LowResolution`` did.
 
     Args:
-        pipeline: for training or testing, with or without ``LowResolution``; it is not changed.
-        ratio: side of the large image over the small one, see :func:`parse_ratio`.
+        pipeline: For training or testing, with or without ``LowResolution``; not changed.
+        ratio: Side of the large image over the small one, see :func:`parse_ratio`.
 
     Raises:
         ValueError: A transform that :data:`.TRANSFORMS` does not list has an option that sounds
@@ -53,7 +51,10 @@ def deployed_pipeline(pipeline: Sequence[dict], ratio: int | float | str | Fract
 
 
 def without_views(pipeline: Any) -> Any:
-    """A pipeline without ``LowResolution``, and without a group of ``TestTimeAug`` that was one."""
+    """Return a config without ``LowResolution``, and without lists that held nothing else.
+
+    Such a list is a group of ``TestTimeAug``.
+    """
     if isinstance(pipeline, dict):
         return {key: without_views(inner) for key, inner in pipeline.items()}
     if isinstance(pipeline, (list, tuple)):
@@ -65,27 +66,29 @@ def without_views(pipeline: Any) -> Any:
 
 
 def makes_small(pipeline: Any) -> bool:
-    """Whether a pipeline makes the small image itself: ``LowResolution`` is anywhere in it."""
+    """Return whether ``LowResolution`` is anywhere in a pipeline, which makes the small image."""
     return 'LowResolution' in _names(pipeline)
 
 
 def stock_dataset(dataset: dict) -> dict[str, Any]:
-    """What makes the stock dataset of one of this package: the type of that which it extends, and
-    its own ``metainfo``. Nothing for what is no dataset of this package.
+    """Return the options that turn a dataset of this package into the stock one that it extends.
 
     Args:
-        dataset: A config.
+        dataset: Any config.
+
+    Returns:
+        ``type`` and ``metainfo``; nothing for what is no dataset of this package.
     """
-    own = DATASETS.module_dict.get(str(dataset.get('type')).rpartition('.')[2])
-    if not (isinstance(own, type) and issubclass(own, BaseDataset) and is_ours(own)):
+    kind = DATASETS.module_dict.get(str(dataset.get('type')).rpartition('.')[2])
+    if not (isinstance(kind, type) and issubclass(kind, BaseDataset) and is_ours(kind)):
         return {}
-    stock = next(base for base in own.__mro__ if not is_ours(base))
-    metainfo = {**own.METAINFO, **(dataset.get('metainfo') or {})}
+    stock = next(base for base in kind.__mro__ if not is_ours(base))
+    metainfo = {**kind.METAINFO, **(dataset.get('metainfo') or {})}
     return dict(type=stock.__name__, metainfo=metainfo)
 
 
 def is_ours(registered: Callable) -> bool:
-    """Whether a class or function is of this package."""
+    """Return whether a class or function is part of this package."""
     return registered.__module__.partition('.')[0] == PACKAGE
 
 
@@ -103,8 +106,8 @@ def _is_low_resolution(value: Any) -> bool:
 def _check_ratio(low_resolution: dict, ratio: Fraction) -> None:
     if parse_ratio(low_resolution['ratio']) != ratio:
         raise ValueError(
-            f'the pipeline has LowResolution(ratio={low_resolution["ratio"]!r}), but its small '
-            f'image is asked for at ratio {ratio}'
+            f'the pipeline has LowResolution(ratio={low_resolution["ratio"]!r}), but the small '
+            f'image is needed at ratio {ratio}: both must be equal'
         )
 
 
@@ -117,20 +120,21 @@ def _small_transform(ratio: Fraction, _: Place, value: Any) -> Any:
     name = type_name(value)
     if name in PACKING:
         return value | dict(type=PACKING[name])
-    # Albumentations, too, has a RandomCrop, which says its size otherwise.
+    # Albumentations has a RandomCrop, too, with other options.
     known = TRANSFORMS.get(name, {})
     _refuse_sizes(name, {key: option for key, option in value.items() if key not in known})
     return scale_transform(value, 1 / ratio)
 
 
 def _refuse_sizes(name: str, options: dict) -> None:
+    """Refuse options of a transform that sound like sizes."""
     for option, value in options.items():
         if _SOUNDS_LIKE_A_SIZE.search(option) and _has_pixels(value):
             raise ValueError(
-                f'{name}({option}={value!r}): is this a size in pixels of the large image? It is '
-                f'not known how to bring a {name} to the small image. Known are the sizes of '
-                f'{", ".join(TRANSFORMS)}: replace it, or write the pipeline of the small image '
-                'by hand'
+                f'{name}({option}={value!r}) looks like a size in pixels of the large image, and '
+                'its size for the small image is not known. Known are the sizes of '
+                f'{", ".join(TRANSFORMS)}: use one of these, or write the pipeline of the small '
+                'image by hand'
             )
 
 
