@@ -1,4 +1,4 @@
-"""MMDetection's configs, and what a detector's config says of its parts and annotations."""
+"""Read MMDetection's configs, and find out their parts and annotations."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from ..noise import Annotations
 ROOT = Path(mmdet.__path__[0], '.mim', 'configs')
 ROLES = ('neck', 'head', 'coder', 'assigner', 'generator', 'extractor', 'roi_layer')
 MOST = dict(num=64, max_per_img=20, stacked_convs=1, num_convs=1)
-"""Of these options, the largest values that are tried: more of the same takes longer only."""
+"""Largest values of these options that are tried: more of the same only takes longer."""
 
 
 def find_configs() -> list[str]:
-    """All files under :data:`ROOT` that may describe a model, as paths relative to it."""
+    """List all files under :data:`ROOT` that may have a model, as paths relative to it."""
     names = (path.relative_to(ROOT).as_posix() for path in ROOT.rglob('*.py'))
     return sorted(name for name in names if not name.startswith(('_base_/', 'common/')))
 
 
 def read_config(name: str, imports: bool = True) -> Config:
-    """A config of the zoo, or of a path, with or without the modules that it asks for."""
+    """Read a config of the zoo, or a file, with or without its ``custom_imports``."""
     path = ROOT / name
     return Config.fromfile(path if path.is_file() else name, import_custom_modules=imports)
 
 
 def parts(model_cfg: dict) -> tuple[str, ...]:
-    """The types of a detector, its necks, heads, coders, assigners and so on: one combination."""
+    """Return the types of a detector and of its necks, heads, coders, assigners and so on."""
     detector = type_name(model_cfg)
     found = {type_name(node) for place, node in _typed(model_cfg) if key_of(place).endswith(ROLES)}
     return (detector, *sorted(found - {detector}))
@@ -45,10 +45,10 @@ def _typed(cfg: Any) -> Iterator[tuple[Place, dict]]:
 
 
 def representatives(combinations: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:
-    """For each distinct combination the plainest of its configs, and all of them.
+    """Return the plainest config of each combination of parts → all configs that have it.
 
     Args:
-        combinations: For each config its parts.
+        combinations: Config → its parts.
     """
     same = defaultdict(list)
     for name, combination in combinations.items():
@@ -62,7 +62,7 @@ def _plainness(name: str) -> tuple:
 
 
 def annotations_of(cfg: Config) -> Annotations:
-    """What the training pipeline of a config loads, as far as noise can imitate it."""
+    """Return which annotations the training pipeline of a config loads."""
     loads = [
         node
         for _, node in _typed(cfg.get('train_dataloader', {}))
@@ -84,15 +84,16 @@ def annotations_of(cfg: Config) -> Annotations:
 
 
 def light(model_cfg: dict) -> ConfigDict:
-    """The same parts with fewer convolutions and samples, and no file to load.
+    """Return a model's config with the same parts, but fewer convolutions and samples.
 
-    All detections survive their thresholds, which noise would not reach, and batch norms that
-    need several processes are ordinary ones.
+    Thresholds of scores, which noise would not reach, become 0, and synchronised batch norms become
+    plain ones.
     """
     return ConfigDict(replace(model_cfg, _lighter))
 
 
 def _lighter(place: Place, value: Any) -> Any:
+    """Return the new value of an option."""
     key = place[-1] if place else ''
     if isinstance(value, dict) and value.get('type') in ('SyncBN', 'MMSyncBN'):
         return value | dict(type='BN')
