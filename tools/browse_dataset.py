@@ -51,29 +51,32 @@ def parse_args() -> argparse.Namespace:
 
 def drawn(visualizer: Visualizer, item: dict) -> np.ndarray:
     """A packed item of a dataset as a picture (H, W, 3), RGB; of two views both in one."""
-    inputs, samples = item['inputs'], item['data_samples']
+    inputs, sample = item['inputs'], item['data_samples']
     if not isinstance(inputs, dict):
-        return _drawn(visualizer, inputs, samples, inputs.shape[1:])
-    size = inputs['hr'].shape[1:]
+        return _drawn(visualizer, inputs, _enlarged(sample, inputs, inputs.shape[1:]))
+    instances = _enlarged(sample, inputs['lr'], inputs['hr'].shape[1:])
     return np.concatenate(
-        [_drawn(visualizer, inputs[view], samples[view], size) for view in ('hr', 'lr')], axis=1
+        [_drawn(visualizer, inputs[view], instances) for view in ('hr', 'lr')], axis=1
     )
 
 
-def _drawn(
-    visualizer: Visualizer, image: Tensor, sample: DetDataSample, size: tuple[int, int]
-) -> np.ndarray:
-    """An image (C, H, W) with its instances, both enlarged to a height and width."""
-    pixels = image.permute(1, 2, 0).numpy()
-    factor = size[1] / pixels.shape[1], size[0] / pixels.shape[0]
-    pixels = mmcv.imresize(pixels, size[::-1], interpolation='nearest')
-    # OpenCV drops the axis of a single channel.
-    pixels = pixels[..., 2::-1] if pixels.ndim == 3 else mmcv.gray2rgb(pixels)
+def _enlarged(sample: DetDataSample, image: Tensor, size: tuple[int, int]) -> DetDataSample:
+    """The instances of an image (C, H, W), brought to a height and width."""
+    factor = size[1] / image.shape[2], size[0] / image.shape[1]
     instances = InstanceData(labels=sample.gt_instances.labels)
     instances.bboxes = scale_boxes(get_box_tensor(sample.gt_instances.bboxes), factor)
     if 'masks' in sample.gt_instances:
         instances.masks = sample.gt_instances.masks.resize(size)
-    visualizer.add_datasample('', pixels, DetDataSample(gt_instances=instances), draw_pred=False)
+    return DetDataSample(gt_instances=instances, metainfo=dict(img_shape=tuple(size)))
+
+
+def _drawn(visualizer: Visualizer, image: Tensor, sample: DetDataSample) -> np.ndarray:
+    """An image (C, H, W), enlarged to the size of a sample, with the sample's instances."""
+    pixels = image.permute(1, 2, 0).numpy()
+    pixels = mmcv.imresize(pixels, sample.img_shape[::-1], interpolation='nearest')
+    # OpenCV drops the axis of a single channel.
+    pixels = pixels[..., 2::-1] if pixels.ndim == 3 else mmcv.gray2rgb(pixels)
+    visualizer.add_datasample('', pixels, sample, draw_pred=False)
     return visualizer.get_image()
 
 
@@ -89,9 +92,7 @@ def main() -> None:
     for index in track_iter_progress(range(len(dataset))):
         item = dataset[index]
         picture = drawn(visualizer, item)
-        samples = item['data_samples']
-        sample = samples['hr'] if isinstance(samples, dict) else samples
-        name = Path(sample.img_path).name
+        name = Path(item['data_samples'].img_path).name
         if args.output_dir:
             mmcv.imwrite(picture[..., ::-1], str(args.output_dir / name))
         if not args.not_show:

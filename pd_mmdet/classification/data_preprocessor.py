@@ -19,19 +19,13 @@ class PairedClsDataPreprocessor(PairedDataPreprocessor):
     """Pairs of MMPretrain's ``ClsDataPreprocessor``, see :class:`PairedDataPreprocessor`.
 
     The student's ``Mixup`` and ``CutMix``, if it has them, mix all views alike, drawn once, and
-    both sides' data samples carry the mixed scores; other batch augmentations are refused. Labels
-    are made one-hot as the student's preprocessor makes them.
+    the data samples carry the mixed scores; other batch augmentations are refused.
     """
 
     registry = MODELS
     stock = ClsDataPreprocessor
     channel_order = 'to_rgb'
     packing = 'PackPairedInputs'
-
-    def _to_pair(self, side: ClsDataPreprocessor, divisor: int) -> ClsDataPreprocessor:
-        side = super()._to_pair(side, divisor)
-        side.to_onehot, side.num_classes = self.student.to_onehot, self.student.num_classes
-        return side
 
     def _check_augments(self) -> None:
         for augment in getattr(self.student.batch_augments, 'augments', ()):
@@ -45,30 +39,28 @@ class PairedClsDataPreprocessor(PairedDataPreprocessor):
     def _forward_paired(self, data: dict[str, dict[str, Any]]) -> dict:
         view = self.views['student']
         # ISRD needs it, and a pipeline's meta_keys may have left it out.
-        for sample, img in zip(data['data_samples'][view], data['inputs'][view], strict=True):
+        for sample, img in zip(data['data_samples'], data['inputs'][view], strict=True):
             if 'img_shape' not in sample:
                 sample.set_metainfo(dict(img_shape=tuple(img.shape[-2:])))
         return super()._forward_paired(data)
 
-    def _augment(self, tensors: dict[str, Tensor], samples: dict[str, list[DataSample]]) -> None:
+    def _augment(self, tensors: dict[str, Tensor], samples: list[DataSample]) -> None:
         """Mix all views at once, as channels of one image.
 
         Its pixels are the cells of the finest grid that both views have: p x p pixels of ``hr``
         are q x q of ``lr``, where the ratio is p/q. So a mixed ``lr`` shows the mixed ``hr``.
         """
-        own = samples[self.views['student']]
-        if self.student.batch_augments is None or 'gt_score' not in own[0]:
+        if self.student.batch_augments is None or 'gt_score' not in samples[0]:
             return
-        scores = torch.stack([sample.gt_score for sample in own])
+        scores = torch.stack([sample.gt_score for sample in samples])
         cells = self._pixels_of_a_cell()
         grids = [F.pixel_unshuffle(img, cells[name]) for name, img in tensors.items()]
         mixed, scores = self.student.batch_augments(torch.cat(grids, dim=1), scores)
         parts = mixed.split([grid.shape[1] for grid in grids], dim=1)
         for name, part in zip(list(tensors), parts, strict=True):
             tensors[name] = F.pixel_shuffle(part, cells[name])
-        for view_samples in samples.values():
-            for sample, score in zip(view_samples, scores, strict=True):
-                sample.set_gt_score(score)
+        for sample, score in zip(samples, scores, strict=True):
+            sample.set_gt_score(score)
 
     def _pixels_of_a_cell(self) -> dict[str, int]:
         """The side of a cell in each side's pixels; a pixel where there is but one view."""

@@ -45,7 +45,7 @@ class PairedDetDataPreprocessor(PairedDataPreprocessor):
                     f'be multiples of {divisor}'
                 )
 
-    def _augment(self, tensors: dict[str, Tensor], samples: dict[str, list[DetDataSample]]) -> None:
+    def _augment(self, tensors: dict[str, Tensor], samples: list[DetDataSample]) -> None:
         for augment in self.student.batch_augments or ():
             self._resize(augment, tensors, samples)
 
@@ -53,14 +53,13 @@ class PairedDetDataPreprocessor(PairedDataPreprocessor):
         self,
         augment: BatchSyncRandomResize,
         tensors: dict[str, Tensor],
-        samples: dict[str, list[DetDataSample]],
+        samples: list[DetDataSample],
     ) -> None:
         """Let the student's view be resized, and bring the others to the matching size."""
         student_view = self.views['student']
-        tensors['student'], _ = augment(tensors['student'], samples[student_view])
+        tensors['student'], _ = augment(tensors['student'], samples)
         size = tensors['student'].shape[-2:]
         scale = dict(hr=self.ratio, lr=Fraction(1))
-        resized = {student_view}
         for name in [name for name in tensors if name != 'student']:
             view = self.views[name]
             follower = copy.copy(augment)
@@ -68,5 +67,4 @@ class PairedDetDataPreprocessor(PairedDataPreprocessor):
             follower._input_size = tuple(
                 int(side * scale[view] / scale[student_view]) for side in size
             )
-            tensors[name], _ = follower(tensors[name], [] if view in resized else samples[view])
-            resized.add(view)
+            tensors[name], _ = follower(tensors[name], [])

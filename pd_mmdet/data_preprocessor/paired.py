@@ -121,7 +121,7 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
         """Refuse, by a ValueError, a student's batch augmentation that can't be paired."""
         raise NotImplementedError
 
-    def _augment(self, tensors: dict[str, Tensor], samples: dict[str, list]) -> None:
+    def _augment(self, tensors: dict[str, Tensor], samples: list) -> None:
         """Let the student's batch augmentations change all views together, in place.
 
         Only the student's: a teacher's own were for its training, and both sides must see the
@@ -129,7 +129,7 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
 
         Args:
             tensors: what ``sources`` name, by side: (N, C, H, W), normalised and padded.
-            samples: data samples by view.
+            samples: the student's data samples.
         """
         raise NotImplementedError
 
@@ -137,15 +137,15 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
         """Prepare a batch.
 
         Args:
-            data: ``inputs`` and ``data_samples``, each of one view or a dict of one entry per
-                view: a list, or stacked (N, C, H, W).
+            data: ``inputs``, of one view or a dict of one entry per view: a list of images
+                (C, H, W), or stacked (N, C, H, W); and ``data_samples``, those of the student.
             training: whether the batch is for training.
 
         Returns:
             In training on paired views, ``inputs=dict(student=(N, C, H, W), teacher=…,
-            target=…)`` and ``data_samples=dict(student=[…], teacher=[…])``, of the sides there
-            are; sides with the same view share their samples, and their tensor if it is the same.
-            Otherwise what the student's own preprocessor makes of its view.
+            target=…)``, of the sides there are (sides share their tensor if it is the same), and
+            the student's ``data_samples``. Otherwise what the student's own preprocessor makes of
+            its view.
 
         Raises:
             ValueError: the batch lacks a view that is read, or its ratio is another one.
@@ -160,7 +160,7 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
         if training:
             return self._forward_paired(data)
         view = self.views['student']
-        return self.student({key: value[view] for key, value in data.items()}, training)
+        return self.student({**data, 'inputs': data['inputs'][view]}, training)
 
     def _as_paired(self, data: dict) -> dict:
         """Read a batch of one view as a paired one, where both sides read the same."""
@@ -170,7 +170,7 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
                 f'the batch carries one view, but training reads {self.views}: let the training '
                 f"pipeline end with LowResolution(views=('hr', 'lr')) and {self.packing}"
             )
-        return {key: {view: value} for key, value in data.items()}
+        return {**data, 'inputs': {view: data['inputs']}}
 
     def _check(self, images: Mapping[str, Iterable[Tensor]], names: Iterable[str]) -> None:
         for name in names:
@@ -182,6 +182,11 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
                 )
         if not {'hr', 'lr'} <= images.keys():
             return
+        if self.views['student'] == 'hr':
+            raise ValueError(
+                "the student reads view 'hr' but the batch carries both views, with the "
+                "annotations of 'lr': set LowResolution(views=['hr'])"
+            )
         for large, small in zip(images['hr'], images['lr'], strict=True):
             shape, small_shape = tuple(large.shape[-2:]), tuple(small.shape[-2:])
             if shape != tuple(self.ratio * side for side in small_shape):
@@ -194,22 +199,19 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
     def _forward_paired(self, data: dict[str, dict[str, Any]]) -> dict:
         images: dict[str, list[Tensor] | Tensor] = {}
         tensors: dict[str, Tensor] = {}
-        samples: dict[str, list] = {}
+        samples = data['data_samples']
         for name in dict.fromkeys(self.sources.values()):
             view = self.views[name]
             if view not in images:
                 # Once, though two sides that normalise differently read it.
                 images[view] = self.paired[name].cast_data(data['inputs'][view])
             batch = dict(inputs=images[view])
-            if view not in samples:
-                batch['data_samples'] = data['data_samples'][view]
+            if name == 'student':
+                batch['data_samples'] = samples
             batch = self.paired[name](batch, training=True)
             tensors[name] = batch['inputs']
-            samples.setdefault(view, batch['data_samples'])
+            if name == 'student':
+                samples = batch['data_samples']
         self._augment(tensors, samples)
-        return dict(
-            inputs={name: tensors[source] for name, source in self.sources.items()},
-            data_samples={
-                name: samples[view] for name, view in self.views.items() if name != 'target'
-            },
-        )
+        inputs = {name: tensors[source] for name, source in self.sources.items()}
+        return dict(inputs=inputs, data_samples=samples)

@@ -131,7 +131,12 @@ class Distiller:
         sides = {'view': self.view, 'teacher.view': self.teacher.view if self.teacher else 'hr'}
         for option, view in sides.items():
             if view not in VIEWS:
-                raise ValueError(f"{option}={view!r}: a side reads 'hr' or 'lr'")
+                raise ValueError(f"{option}={view!r}: must be 'hr' or 'lr'")
+        if self.teacher and (self.view, self.teacher.view) == ('hr', 'lr'):
+            raise ValueError(
+                "view='hr' with teacher.view='lr': a student that reads the large image learns "
+                "from a teacher that reads it too: set teacher.view='hr'"
+            )
         if not isinstance(self.student_weight, Real) or self.student_weight < 0:
             raise ValueError(f'student_weight={self.student_weight!r}: write a number from 0 on')
         if terms and self.teacher is None:
@@ -304,25 +309,33 @@ class Distiller:
             self.teacher.load()
 
     def check_pipeline(self, transforms: Sequence[BaseTransform]) -> None:
-        """Refuse a pipeline that does not suit.
+        """Refuse a pipeline that does not suit the distiller.
 
         Raises:
-            ValueError: If it makes views of another ratio.
+            ValueError: If it makes views of another ratio, or both views for a student that reads
+                the large one (annotations are those of the small one).
         """
         for transform in transforms:
-            if isinstance(transform, LowResolution) and transform.ratio != self.ratio:
+            if not isinstance(transform, LowResolution):
+                continue
+            if transform.ratio != self.ratio:
                 raise ValueError(
                     f'the distiller has ratio={self.ratio}, but a pipeline has '
                     f'LowResolution(ratio={transform.ratio}): they must be equal'
                 )
+            if self.view == 'hr' and 'lr' in transform.views:
+                raise ValueError(
+                    "the student has view='hr', but a pipeline has "
+                    f"LowResolution(views={transform.views}): set views=['hr']"
+                )
 
-    def loss(self, batch_inputs: dict[str, Tensor] | Tensor, batch_data_samples: Any) -> dict:
+    def loss(self, batch_inputs: dict[str, Tensor] | Tensor, batch_data_samples: list) -> dict:
         """The student's own losses, and one entry ``distill_<name>_loss`` a term.
 
         Args:
             batch_inputs: ``student``, ``teacher`` (and ``target``) images (N, C, H, W), each in
                 its view and normalisation; or the student's images alone where there is no term.
-            batch_data_samples: Data samples of ``student`` (and ``teacher``).
+            batch_data_samples: The student's.
 
         Raises:
             ValueError: If there are terms, but the batch carries one view.
@@ -337,7 +350,7 @@ class Distiller:
                 )
             return self._weighted(super().loss(batch_inputs, batch_data_samples))
         with self.taps(self, self._student_paths(), 'student') as tapped:
-            losses = super().loss(batch_inputs['student'], batch_data_samples['student'])
+            losses = super().loss(batch_inputs['student'], batch_data_samples)
         _check_gradients(self, tapped.outputs)
         return self._weighted(losses) | self._distill_losses(
             tapped.outputs, batch_inputs, batch_data_samples
@@ -360,7 +373,7 @@ class Distiller:
         return paths + [Tap.parse(self.isrd_tap).path] if self.isrd_tap else paths
 
     def _distill_losses(
-        self, own: dict[str, Any], inputs: dict[str, Tensor], data_samples: dict[str, list]
+        self, own: dict[str, Any], inputs: dict[str, Tensor], data_samples: list
     ) -> dict[str, Tensor]:
         losses = {}
         terms = self._terms()
@@ -372,7 +385,7 @@ class Distiller:
                 self,
                 own[term.student.path],
                 other[term.teacher.path],
-                data_samples['student'],
+                data_samples,
             )
             losses[f'distill_{name}_loss'] = value
         if self.isrd_tap:
@@ -380,7 +393,7 @@ class Distiller:
             feature = feature_maps(tap, own[tap.path])[0]
             shapes = [
                 tuple(int(side * self.ratio) for side in sample.img_shape[:2])
-                for sample in data_samples['student']
+                for sample in data_samples
             ]
             value = self.distill['isrd'](feature, inputs['target'], shapes)
             losses['distill_isrd_loss'] = self.isrd_weight * value

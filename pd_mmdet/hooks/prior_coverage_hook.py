@@ -155,19 +155,20 @@ def _boxes(views: dict[str, str | None], items: list[dict]) -> dict[str, tuple]:
     Boxes are arrays: every tensor that comes from another process holds a file open.
     """
     (item,) = items
-    inputs, samples = item['inputs'], item['data_samples']
+    inputs = item['inputs']
+    boxes = get_box_tensor(item['data_samples'].gt_instances.bboxes).numpy()
     read = {}
     for side, view in views.items():
         if not isinstance(inputs, Mapping) and len(set(views.values())) == 1:
-            image, sample = inputs, samples
+            read[side] = boxes, tuple(inputs.shape[-2:])
         elif isinstance(inputs, Mapping) and view in inputs:
-            image, sample = inputs[view], samples[view]
+            shape = tuple(inputs[view].shape[-2:])
+            read[side] = boxes * (shape[1] / inputs['lr'].shape[-1]), shape  # boxes are those of lr
         else:
             raise ValueError(
                 f'the {side} reads {f"view {view!r}" if view else "one image"}, but the training '
                 f'pipeline yields {_names(inputs)}: set the views of its LowResolution'
             )
-        read[side] = get_box_tensor(sample.gt_instances.bboxes).numpy(), tuple(image.shape[-2:])
     return read
 
 

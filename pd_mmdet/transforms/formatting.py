@@ -10,11 +10,11 @@ from mmdet.registry import TRANSFORMS
 
 
 class PackPaired(BaseTransform):
-    """Pack each view of paired results as a task's stock transform packs one image.
+    """Pack both views of an image, with the annotations of the small one.
 
     Paired results ``dict(hr=…, lr=…)`` become ``dict(inputs=dict(hr=Tensor, lr=Tensor),
-    data_samples=dict(hr=…, lr=…))``; results of one view are packed exactly as the stock transform
-    does.
+    data_samples=…)``. The data sample is the student's, who reads ``lr``: nobody reads annotations
+    of the teacher's view. Results of one view are packed exactly as the stock transform packs them.
 
     Args:
         options: those of the stock transform.
@@ -28,14 +28,10 @@ class PackPaired(BaseTransform):
     def transform(self, results: dict) -> dict:
         if 'img' in results:
             return self.pack(results)
-        packed = {
-            view: self.pack(view_results | dict(img=_planar(view_results['img'])))
-            for view, view_results in results.items()
-        }
-        return {
-            key: {view: item[key] for view, item in packed.items()}
-            for key in ('inputs', 'data_samples')
-        }
+        images = {view: _planar(view_results['img']) for view, view_results in results.items()}
+        packed = self.pack(results['lr'] | dict(img=images['lr']))
+        large = self.pack(dict(img=images['hr']))
+        return dict(packed, inputs=dict(hr=large['inputs'], lr=packed['inputs']))
 
     def __repr__(self) -> str:
         return repr(self.pack).replace(self.stock.__name__, self.__class__.__name__, 1)
@@ -49,7 +45,7 @@ class PackPairedDetInputs(PackPaired):
 
 
 def _planar(img: np.ndarray) -> np.ndarray:
-    """The image in the memory order of a packed one.
+    """Copy an image (H, W, C) into the memory order of a packed one.
 
     OpenCV splits channels several times faster than the stock packing transposes them, which
     pays for the second view.

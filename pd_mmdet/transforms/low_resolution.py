@@ -93,7 +93,7 @@ class LowResolution(BaseTransform):
         self._pad(results)
         shape = self._small_shape(results)
         masks = results.get('gt_masks')
-        if 'hr' in self.views and isinstance(masks, BitmapMasks):
+        if self.views == ('hr',) and isinstance(masks, BitmapMasks):
             results['gt_masks'] = MasksOfBothViews(masks, _shrink_masks(masks, shape))
         if 'lr' not in self.views:
             return results

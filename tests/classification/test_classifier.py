@@ -71,7 +71,7 @@ def test_the_logit_term_is_hintons(tmp_path):
     with torch.no_grad():
         own = model.head(model.extract_feat(ready['inputs']['student']))
         wanted = model.teacher.model(ready['inputs']['teacher'], mode='tensor')
-    labels = torch.cat([sample.gt_label for sample in ready['data_samples']['student']])
+    labels = torch.cat([sample.gt_label for sample in ready['data_samples']])
     soft = F.kl_div(F.log_softmax(own / 4, 1), F.softmax(wanted / 4, 1), reduction='batchmean')
     assert losses['loss'].item() == pytest.approx(0.1 * F.cross_entropy(own, labels).item(), 1e-4)
     assert losses['distill_kd_loss'].item() == pytest.approx(0.9 * 16 * soft.item(), 1e-4)

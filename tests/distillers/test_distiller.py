@@ -249,9 +249,8 @@ def test_ratios(tmp_path, ratio):
 def test_images_without_objects(teacher):
     model = build(distiller(teacher=teacher, terms=TERMS, isrd=dict(weight=1.0)))
     data = batch()
-    for samples in data['data_samples'].values():
-        for sample in samples:
-            sample.gt_instances = sample.gt_instances[:0]
+    for sample in data['data_samples']:
+        sample.gt_instances = sample.gt_instances[:0]
     assert all(torch.isfinite(torch.as_tensor(log)) for log in train(model, [data])[0].values())
 
 
@@ -277,7 +276,8 @@ def test_ema_copies_the_student_and_shares_the_teacher(teacher):
     'options, told',
     [
         (dict(ratio=1), 'ratio must be'),
-        (dict(view='small'), "view='small': a side reads 'hr' or 'lr'"),
+        (dict(view='small'), "view='small': must be 'hr' or 'lr'"),
+        (dict(view='hr', teacher=dict(cfg=retinanet(), view='lr')), "set teacher.view='hr'"),
         (dict(student=assistant()), "the student is an AFPDetector, .* but view='lr'"),
         (dict(terms=dict(pkd=PKD)), r"terms=\['pkd'\] need a teacher"),
         (dict(isrd=dict(weight=1.0, ratio=2)), 'write isrd='),
