@@ -234,8 +234,8 @@ def _other_imports(imports: dict | None) -> dict | None:
         return None
     names = imports['imports']
     names = [names] if isinstance(names, str) else names
-    others = [name for name in names if name.partition('.')[0] != PACKAGE]
-    return imports | dict(imports=others) if others else None
+    kept = [name for name in names if name.partition('.')[0] != PACKAGE]
+    return imports | dict(imports=kept) if kept else None
 
 
 def _without_package(task: Task, cfg: dict, notes: list[str]) -> dict:

@@ -114,9 +114,7 @@ def _families(rows: Iterable[Row]) -> list[tuple]:
     for row in rows:
         for config in row.configs:
             kinds[family(config)][row.verdict[1:]] += 1
-    return [
-        (name, own.total(), _kinds(own)) for name, own in sorted(kinds.items(), key=lambda x: x[0])
-    ]
+    return [(name, found.total(), _kinds(found)) for name, found in sorted(kinds.items())]
 
 
 def _kinds(kinds: Counter) -> str:

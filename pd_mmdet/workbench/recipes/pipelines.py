@@ -224,7 +224,7 @@ def _replaced(node: Any, place: str, names: dict[str, list], stock: bool = False
             if any(packing_pipelines(value))
         }
         return Changed(Code(place), (stock_dataset(node) if stock else {}) | changed)
-    ones = [_replaced(item, 'one', names, stock) for item in node]
-    if all(one == ones[0] for one in ones):
-        return Each(ones[0], Code(place))
+    items = [_replaced(item, 'one', names, stock) for item in node]
+    if all(item == items[0] for item in items):
+        return Each(items[0], Code(place))
     return [_replaced(item, f'{place}[{index}]', names, stock) for index, item in enumerate(node)]

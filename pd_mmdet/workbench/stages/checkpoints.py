@@ -79,13 +79,13 @@ def _check_early_stopping(cfg: Config, name: str, hook: CheckpointHook) -> None:
     """
     length, unit = training_length(cfg)
     first = _first_step(hook, length)
-    for other in hooks(cfg):
-        if issubclass(other.kind, EarlyStoppingHook):
-            stop = _first_stop(cfg, other.build())
+    for stopper in hooks(cfg):
+        if issubclass(stopper.kind, EarlyStoppingHook):
+            stop = _first_stop(cfg, stopper.build())
             if stop < first:
                 raise ValueError(
-                    f'{name} writes the first checkpoint after {first} {unit}, but {other.option} '
-                    f'({other.kind.__name__}) may stop the training after {stop}: set interval '
+                    f'{name} writes the first checkpoint after {first} {unit}, but {stopper.option} '
+                    f'({stopper.kind.__name__}) may stop the training after {stop}: set interval '
                     f'to {stop} or less'
                 )
 
