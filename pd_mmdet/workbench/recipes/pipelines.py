@@ -12,7 +12,7 @@ from mmengine.config import ConfigDict
 
 from ...transforms.low_resolution import VIEWS
 from ..configs import Place, replace, walk
-from ..deployed_data import PACKING, stock_dataset
+from ..deployed_data import PACKING
 from .write import Changed, Code, Each
 
 PAIRED = {pack: paired for paired, pack in PACKING.items()}
@@ -160,6 +160,11 @@ class Pipelines:
         if is_packing(self.cfg.get('tta_pipeline')):
             self.test['tta_pipeline'] = self.cfg.tta_pipeline
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all pipelines."""
+        return [*self.train, *self.test]
+
     def _name(self, pipeline: list, group: dict[str, list], default: str) -> None:
         """Add a pipeline to a group under a name that is not taken."""
         if pipeline in group.values():
@@ -169,18 +174,17 @@ class Pipelines:
         taken = {*self.train, *self.test, 'tta_pipeline'}
         group[next(name for name in names if name not in taken)] = pipeline
 
-    def loaders(self, names: Sequence[str] = LOADERS, stock: bool = False) -> dict[str, Any]:
+    def loaders(self, names: Sequence[str] = LOADERS) -> dict[str, Any]:
         """Return assignments that give dataloaders the pipelines of the variables.
 
         Args:
             names: Of the dataloaders.
-            stock: Datasets of this package become the stock ones that they extend.
         """
         loaders: dict[str, Any] = {}
         for loader in names:
             if self.cfg.get(loader):
                 group = self.train if loader == 'train_dataloader' else self.test
-                loaders[loader] = _merged(self.cfg[loader], f'_base_.{loader}', group, stock)
+                loaders[loader] = _merged(self.cfg[loader], f'_base_.{loader}', group)
         if 'test_dataloader' in loaders and self.cfg.test_dataloader == self.cfg.val_dataloader:
             loaders['test_dataloader'] = Code('val_dataloader')
         return loaders
@@ -199,19 +203,18 @@ def packing_pipelines(node: Any) -> Iterator[list]:
     return (value for _, value in walk(node, stop=is_packing) if is_packing(value))
 
 
-def _merged(node: dict, place: str, names: dict[str, list], stock: bool) -> dict:
+def _merged(node: dict, place: str, names: dict[str, list]) -> dict:
     """Return the keys of a dict that change: MMEngine merges dicts, and replaces whole lists."""
-    said = stock_dataset(node) if stock else {}
-    return said | {
-        key: _merged(value, f'{place}.{key}', names, stock)
+    return {
+        key: _merged(value, f'{place}.{key}', names)
         if isinstance(value, dict)
-        else _replaced(value, f'{place}.{key}', names, stock)
+        else _replaced(value, f'{place}.{key}', names)
         for key, value in node.items()
         if any(packing_pipelines(value))
     }
 
 
-def _replaced(node: Any, place: str, names: dict[str, list], stock: bool = False) -> Any:
+def _replaced(node: Any, place: str, names: dict[str, list]) -> Any:
     """Write a value as an expression on the base's, with variables for its pipelines."""
     if is_packing(node):
         return Code(next(name for name, pipeline in names.items() if pipeline == node))
@@ -219,12 +222,12 @@ def _replaced(node: Any, place: str, names: dict[str, list], stock: bool = False
         return Code(place)
     if isinstance(node, dict):
         changed = {
-            key: _replaced(value, f'{place}.{key}', names, stock)
+            key: _replaced(value, f'{place}.{key}', names)
             for key, value in node.items()
             if any(packing_pipelines(value))
         }
-        return Changed(Code(place), (stock_dataset(node) if stock else {}) | changed)
-    items = [_replaced(item, 'one', names, stock) for item in node]
+        return Changed(Code(place), changed)
+    items = [_replaced(item, 'one', names) for item in node]
     if all(item == items[0] for item in items):
         return Each(items[0], Code(place))
-    return [_replaced(item, f'{place}[{index}]', names, stock) for index, item in enumerate(node)]
+    return [_replaced(item, f'{place}[{index}]', names) for index, item in enumerate(node)]

@@ -84,8 +84,8 @@ def _check_early_stopping(cfg: Config, name: str, hook: CheckpointHook) -> None:
             stop = _first_stop(cfg, stopper.build())
             if stop < first:
                 raise ValueError(
-                    f'{name} writes the first checkpoint after {first} {unit}, but {stopper.option} '
-                    f'({stopper.kind.__name__}) may stop the training after {stop}: set interval '
+                    f'{name} writes the first checkpoint after {first} {unit}, but '
+                    f'{stopper.option} ({stopper.kind.__name__}) may stop the training after {stop}: set interval '
                     f'to {stop} or less'
                 )
 

@@ -1,4 +1,4 @@
-"""What the commands that train several stages share: their options, and what they say."""
+"""Sharing options and messages between the commands that train several stages."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def check_training_options(parser: argparse.ArgumentParser, args: argparse.Names
 
 
 def overrides(args: argparse.Namespace) -> dict[str, Any]:
-    """What the command line changes in every config: a stage's folder remembers it."""
+    """Return what the command line changes in every config: a stage's folder remembers it."""
     options = {}
     if args.amp:
         options |= {'optim_wrapper.type': 'AmpOptimWrapper', 'optim_wrapper.loss_scale': 'dynamic'}
@@ -72,6 +72,6 @@ def train_or_exit(stage: Stage, tool: Path, gpus: int = 1) -> None:
 
 
 def how_to_resume() -> str:
-    """The command that is running, as one types it."""
+    """Return the command that is running, as one types it."""
     command = shlex.join([Path(sys.executable).name, *sys.argv])
     return f'The same command goes on from here:\n  {command}'

@@ -66,7 +66,7 @@ def _check_split(stage: Stage, split: str) -> None:
     try:
         _check_transforms(model, dataset, split)
     except ValueError as error:
-        raise ValueError(f'{stage.name}.py: {loader}: {error}') from None
+        raise ValueError(f'{stage.file}: {loader}: {error}') from None
     hub = MessageHub.get_current_instance()
     if hub.get_info('iter') is None:  # BatchSyncRandomResize reads it
         hub.update_info('iter', 0)
@@ -112,7 +112,7 @@ def _try(
         except Exception as error:  # datasets and transforms may be custom
             file = _info(dataset, index).get('img_path', f'image {index}')
             kind = type(error).__name__
-            raise ValueError(f'{stage.name}.py: {name}, {file}: {kind}: {error}') from error
+            raise ValueError(f'{stage.file}: {name}, {file}: {kind}: {error}') from error
 
 
 def _switched_pipelines(cfg: Config) -> list[list[dict]]:

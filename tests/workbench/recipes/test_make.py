@@ -10,9 +10,9 @@ from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.runner import Runner
+from pd_mmdet.workbench.recipes.given import Given
 
 from pd_mmdet.workbench.recipes import make
-from pd_mmdet.workbench.recipes.given import Given
 from pd_mmdet.workbench.recipes.make import make_recipe
 from pd_mmdet.workbench.stages.stage import plan
 from pd_mmdet.workbench.tasks.detection import DETECTION
