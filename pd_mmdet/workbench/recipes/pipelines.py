@@ -11,9 +11,9 @@ from typing import Any
 from mmengine.config import ConfigDict
 
 from ...transforms.low_resolution import VIEWS
+from ..config_text import Changed, Code, Each
 from ..configs import Place, replace, walk
 from ..deployed_data import PACKING
-from .write import Changed, Code, Each
 
 PAIRED = {pack: paired for paired, pack in PACKING.items()}
 TTA = 'TestTimeAug'

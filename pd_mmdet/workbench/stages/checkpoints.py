@@ -85,8 +85,8 @@ def _check_early_stopping(cfg: Config, name: str, hook: CheckpointHook) -> None:
             if stop < first:
                 raise ValueError(
                     f'{name} writes the first checkpoint after {first} {unit}, but '
-                    f'{stopper.option} ({stopper.kind.__name__}) may stop the training after {stop}: set interval '
-                    f'to {stop} or less'
+                    f'{stopper.option} ({stopper.kind.__name__}) may stop the training after '
+                    f'{stop}: set interval to {stop} or less'
                 )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from mmpretrain.registry import MODELS
 
 from ...pixel_options import round_nearest, scale_length
-from ..recipes.write import Remark
+from ..config_text import Remark
 from .small_detector import unfrozen
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from mmdet.registry import TASK_UTILS
 
 from ...pixel_options import BATCH_AUGMENTS, scale_length, scale_options
-from ..recipes.write import Code, Remark
+from ..config_text import Code, Remark
 
 STRIDE = 32
 """Coarsest stride at which necks of MMDetection's configs join levels; sides of batches must be

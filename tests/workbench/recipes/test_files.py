@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 from mmengine.hub import get_config
-from pd_mmdet.workbench.recipes.given import read
 
 from pd_mmdet.workbench.load_config import OPTIONS
 from pd_mmdet.workbench.recipes import files
 from pd_mmdet.workbench.recipes.choose_terms import Choice
 from pd_mmdet.workbench.recipes.files import Source
 from pd_mmdet.workbench.recipes.make import Recipe
+from pd_mmdet.workbench.recipes.plain_config import read
 from tests.helpers import ROOT
 
 PKD = dict(student='neck', teacher='neck', loss=dict(type='PearsonLoss'), weight=2.0)

@@ -10,10 +10,10 @@ from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.runner import Runner
-from pd_mmdet.workbench.recipes.given import Given
 
 from pd_mmdet.workbench.recipes import make
 from pd_mmdet.workbench.recipes.make import make_recipe
+from pd_mmdet.workbench.recipes.plain_config import PlainConfig
 from pd_mmdet.workbench.stages.stage import plan
 from pd_mmdet.workbench.tasks.detection import DETECTION
 from tests.helpers import ROOT
@@ -110,7 +110,7 @@ def test_what_cannot_be_had_is_left_out_with_the_reason(pair, tmp_path, monkeypa
     ):
         terms[name] = dict(student=tap, teacher=tap, loss=dict(type=loss), weight=1.0)
     task = replace(DETECTION, same_network_terms=terms, isrd_taps=('backbone.nothing',))
-    monkeypatch.setattr(Given, 'task', task)
+    monkeypatch.setattr(PlainConfig, 'task', task)
     made = make_recipe(*pair, 2, tmp_path / 'out')
     assert list(made.left_out) == ['ld of student.py', 'isrd of student.py']
     assert 'DenseHeadDistributionLoss cannot serve' in made.left_out['ld of student.py']
