@@ -17,6 +17,7 @@ from ...mixin import with_preprocessor
 from ...ratio import parse_ratio
 from ...transforms.fixed_size import check_fixed_size
 from ..config_text import config_text
+from ..deployed_data import deployed_pipeline
 from ..stages.recipe import read_stage
 from ..tasks import Task, task_of
 from . import files
@@ -181,6 +182,11 @@ def _write(recipe: Recipe, source: Source) -> None:
         recipe.left_out['one_stage'] = _reasons(chosen)
     elif chosen.terms != first_choice.terms:
         recipe.write('one_stage', files.one_stage(source, chosen))
+    for pipeline in source.data.test.values():
+        try:
+            deployed_pipeline(pipeline, source.ratio)
+        except ValueError as error:
+            recipe.left_out['tools/export_student.py'] = str(error)
 
 
 def _model(plain: PlainConfig) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from .suite import Part, Suite
 
 CEILING = 'ceiling'
 FLOOR = ('baseline', 'baseline_long')
-NOT_RUN = 'not run'
 AP = 'bbox_mAP'
 AP_UNKNOWN = 'The AP of H or B is not known: no recovered gap.'
 Records = list[dict[str, Any]]
@@ -84,7 +83,7 @@ def by_set(records: Records) -> dict[str, Records]:
 def part_table(suite: Suite, part: Part, records: Records) -> str:
     """Make a table of a part in Markdown, for each validation set.
 
-    It has metrics over seeds, coverage and recovered gap.
+    It has metrics over seeds, coverage and recovered gap. Rows without results are named below.
 
     Args:
         suite: The suite, with the texts of the rows.
@@ -100,18 +99,20 @@ def _table(suite: Suite, part: Part, records: Records) -> str:
     unit = 'epochs' if any(record.get('epochs') for record in records) else 'iterations'
     header = ('row', 'image', *metrics, 'coverage', 'recovered gap', unit, 'seeds')
     between = gap(records, part)
+    results = {name: of_row(records, part, name) for name in part.rows}
     rows = [
-        (suite.rows[name].text, *_cells(of_row(records, part, name), metrics, between, unit))
-        for name in part.rows
+        (suite.rows[name].text, *_cells(runs, metrics, between, unit))
+        for name, runs in results.items()
+        if runs
     ]
+    missing = ', '.join(f'“{suite.rows[name].text}”' for name in results if not results[name])
     was_run = all(any(of_row(records, part, name) for name in side) for side in ((CEILING,), FLOOR))
     about = AP_UNKNOWN if was_run and between is None else _about(between, suite)
-    return f'{markdown([header, *rows])}\n\n{about}\n'
+    not_run = f' Not run: {missing}.' if missing else ''
+    return f'{markdown([header, *rows])}\n\n{about}{not_run}\n'
 
 
 def _cells(rows: Records, metrics: dict[str, str], between: Gap | None, unit: str) -> Sequence[str]:
-    if not rows:
-        return (NOT_RUN, *['–'] * (len(metrics) + 3), '0')
     first = rows[0]
     coverage = first['coverage']
     return (
