@@ -1,4 +1,4 @@
-"""AFP, aligned feature for preservation: detectors of different input size, outputs of one size."""
+"""AFP (aligned feature for preservation): outputs of equal size for inputs of different sizes."""
 
 from ..prior_coverage import prior_coverage, suggest_priors
 from .detector import AFPDetector

@@ -1,4 +1,4 @@
-"""Which detectors have outputs that can be aligned between two sizes of an image."""
+"""Checks whether the outputs of a detector can be aligned between two sizes of an image."""
 
 from mmdet.models.data_preprocessors import BoxInstDataPreprocessor, DetDataPreprocessor
 from mmdet.models.detectors import (
@@ -24,22 +24,27 @@ CLASSES = {
     CLRNet: 'its priors are lanes, whose pixels are those of a fixed size of the image',
     GLIP: 'it reads a text beside the image',
     KnowledgeDistillationSingleStageDetector: 'it is a distiller itself; take the plain detector',
-    SemiBaseDetector: 'it trains a detector and its moving average; take that detector',
+    SemiBaseDetector: 'it trains a detector and its moving average; take the plain detector',
     Detectron2Wrapper: "its network is Detectron2's",
 }
 PREPROCESSORS = (BaseDataPreprocessor, DetDataPreprocessor, BoxInstDataPreprocessor)
 
 
 def check_class(detector: dict) -> None:
-    """Refuse a config for its detector's class: before it is built, which may load other files.
+    """Refuse the config of a detector whose class cannot be aligned.
+
+    Looks at the class only, so that nothing is built: building may load other files.
+
+    Args:
+        detector: Config of a detector.
 
     Raises:
-        NotImplementedError: Names the class and the reason.
+        NotImplementedError: The class cannot be aligned. The message names it and the reason.
     """
     kind = detector['type']
     kind = kind if isinstance(kind, type) else MODELS.get(kind)
     if kind is None:
-        return  # building it says what is wrong
+        return  # the error that building raises explains it
     if not issubclass(kind, BaseDetector):
         _refuse(kind, 'it is no detector of single images')
     for refused, reason in CLASSES.items():
@@ -48,17 +53,19 @@ def check_class(detector: dict) -> None:
 
 
 def check_alignable(model: nn.Module) -> None:
-    """Refuse a detector that lacks what AFP aligns.
+    """Refuse a built detector that has no neck, or whose data preprocessor AFP does not know.
 
     Raises:
-        NotImplementedError: Names the detector's class and the reason.
+        NotImplementedError: The detector cannot be aligned. The message names its class and the
+            reason.
     """
     kind = type(model)
     preprocessor = type(model.data_preprocessor)
     if getattr(model, 'neck', None) is None:
         _refuse(kind, 'it has no neck, whose features could be rescaled')
     if preprocessor not in PREPROCESSORS:
-        _refuse(kind, f'what its {preprocessor.__name__} does cannot be brought to the small image')
+        known = ', '.join(each.__name__ for each in PREPROCESSORS)
+        _refuse(kind, f'its data_preprocessor is a {preprocessor.__name__}; AFP knows {known}')
 
 
 def _refuse(kind: type, reason: str) -> None:

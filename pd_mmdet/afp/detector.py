@@ -20,27 +20,34 @@ from .rescale import FeatureRescale
 
 @MODELS.register_module()
 class AFPDetector(Mixin):
-    """The assistant: a student's detector that reads the large image and answers on its grid.
+    """The assistant: the student's detector, but it reads the large image.
 
-    It *is* the student's detector (same class, same state dict) with, after the neck, features
-    rescaled to the cells that the student has on the small image. Everything behind the neck
-    measures in pixels ``ratio`` times as large as those of the image: the same as ``ratio`` times
-    every stride, anchor, range and distance, those that no config says included. So prior i of
-    the assistant is ``ratio`` × prior i of the student, one to one, and what its heads put out is
-    in the student's pixels; data samples go in, and predictions come out, in the image's own.
+    Its outputs have the same size as those that the student has on the small image. It *is* the
+    student's detector (same class, same names in the state dict), with two changes:
 
-    The rescale is our reading of AFP (Guo et al., TPAMI 2024, arXiv 2112.09532, whose detection
-    code is not released); the place ``neck.afp`` names its output.
+    - After the neck, the feature maps are shrunk by ``ratio`` to the rows and columns that the
+      student has on the small image.
+    - The heads measure in pixels of the small image. Data samples are divided by ``ratio`` before
+      the heads read them, and predictions are multiplied by ``ratio``. This has the same effect
+      as multiplying every stride, anchor and distance of the heads by ``ratio``.
+
+    So prior i of the assistant covers the same part of the photograph as prior i of the student,
+    and their outputs can be compared one to one. Callers pass data samples, and get predictions,
+    in pixels of the large image.
+
+    The rescale is our interpretation of AFP (Guo et al., TPAMI 2024, arXiv 2112.09532; its code
+    for detection is not published). The tap ``neck.afp`` names the rescaled features.
 
     Args:
         detector: Config of the student's detector, as it reads the small image.
         ratio: Side length of the large image over the small one, see :func:`parse_ratio`.
         kernel: Window of the rescale, see :class:`FeatureRescale`.
-        data_preprocessor: The detector's on the small image, where its config has none.
+        data_preprocessor: Config of the detector's data preprocessor on the small image. It is
+            used if ``detector`` has none.
 
     Raises:
-        NotImplementedError: If the detector cannot be aligned, see ``alignable.py``.
-        ValueError: If ``ratio`` or ``kernel`` is none.
+        NotImplementedError: The detector cannot be aligned, see ``alignable.py``.
+        ValueError: ``ratio`` or ``kernel`` has an unknown value.
     """
 
     def __new__(
@@ -69,24 +76,31 @@ class AFPDetector(Mixin):
         self.small_sizes: dict[tuple[int, int], list[torch.Size]] = {}
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
-        """Features of the large images (N, C, H, W), one map a level with the student's cells.
+        """Compute the features of large images, rescaled to the size of the student's features.
+
+        Args:
+            batch_inputs: Large images (N, C, H, W).
+
+        Returns:
+            A map (N, C', h, w) for each level; h and w are those of the student's map of the small
+            images (N, C, H / ratio, W / ratio).
 
         Raises:
-            ValueError: If ``ratio`` does not divide H and W.
-            RuntimeError: If the student cannot read images as small as it makes them.
+            ValueError: H / ratio or W / ratio is not a whole number.
+            RuntimeError: The student cannot read images as small as that.
         """
         return self.neck.afp(super().extract_feat(batch_inputs), self._small_sizes(batch_inputs))
 
     def _small_sizes(self, batch_inputs: Tensor) -> list[torch.Size]:
-        """(rows, columns) of each level on the small image: found by a try, once a size."""
+        """Find (rows, columns) of each level on the small image: run the student once per size."""
         height, width = batch_inputs.shape[-2:]
-        shape = int(height), int(width)  # tensors, when the model is traced
+        shape = int(height), int(width)  # they are tensors while the model is traced
         if shape not in self.small_sizes:
             small = [side / self.neck.afp.ratio for side in shape]
             if not all(side.denominator == 1 for side in small):
                 raise ValueError(
-                    f'images of {shape} pixels: the ratio {self.neck.afp.ratio} does not divide '
-                    'them; pad them as the data preprocessor does'
+                    f'images of (height, width) = {shape} pixels: ratio={self.neck.afp.ratio} does '
+                    'not divide both sides; pad the images as the data preprocessor does'
                 )
             self.small_sizes[shape] = self._measure(
                 batch_inputs.new_zeros(1, batch_inputs.shape[1], *map(int, small))
@@ -99,31 +113,42 @@ class AFPDetector(Mixin):
                 return [feat.shape[-2:] for feat in super().extract_feat(image)]
         except RuntimeError as error:
             raise RuntimeError(
-                f'the student cannot read small images of {tuple(image.shape[-2:])} pixels: {error}'
+                'the student cannot read small images of (height, width) = '
+                f'{tuple(image.shape[-2:])} pixels: {error}'
             ) from error
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample]) -> dict:
-        """The student's losses, of boxes and masks in pixels of the large images."""
+        """Compute the losses of the student's detector.
+
+        Args:
+            batch_inputs: Large images (N, C, H, W).
+            batch_data_samples: Boxes and masks in pixels of the large images.
+        """
         return super().loss(batch_inputs, self._small_samples(batch_data_samples))
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample], rescale: bool = True
     ) -> list[DetDataSample]:
-        """The samples with predictions, in pixels of the file or (not rescaled) the large image.
+        """Predict, and put the predictions into the samples.
+
+        Args:
+            batch_inputs: Large images (N, C, H, W).
+            batch_data_samples: The samples of these images.
+            rescale: Return predictions in pixels of the file; False: of the large image.
 
         Raises:
-            ValueError: If the samples do not say how large the file is.
+            ValueError: ``rescale`` is True, but a sample has no ``scale_factor``.
         """
         if rescale and not all('scale_factor' in sample for sample in batch_data_samples):
             raise ValueError(
-                'predictions cannot be brought to the pixels of the file: scale_factor is not '
-                'among the meta_keys of PackDetInputs'
+                'predictions cannot be rescaled to pixels of the file: the samples have no '
+                "scale_factor; add 'scale_factor' to the meta_keys of PackDetInputs"
             )
         found = super().predict(batch_inputs, self._small_samples(batch_data_samples), rescale)
         ratio = 1 if rescale else self.neck.afp.ratio
         return [
-            with_predictions(sample, own, ratio)
-            for sample, own in zip(batch_data_samples, found, strict=True)
+            with_predictions(sample, small, ratio)
+            for sample, small in zip(batch_data_samples, found, strict=True)
         ]
 
     def _forward(
@@ -138,7 +163,10 @@ class AFPDetector(Mixin):
 
 
 class _SequentialNeck(Mixin):
-    """Necks that run one after the other; the rescale, which takes the sizes too, is not one."""
+    """A sequence of necks that also holds the rescale, but does not run it.
+
+    The rescale needs the sizes as a second argument, so the assistant calls it.
+    """
 
     def __iter__(self) -> Iterator[nn.Module]:
         return (module for module in super().__iter__() if not isinstance(module, FeatureRescale))

@@ -1,4 +1,4 @@
-"""Data samples of the large image in the pixels of the small one, and back."""
+"""Conversion of data samples from pixels of the large image to those of the small one, and back."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -13,22 +13,22 @@ from torch.nn.functional import interpolate
 SHAPES = ('img_shape', 'pad_shape', 'batch_input_shape')
 INSTANCES = ('gt_instances', 'ignored_instances', 'proposals')
 SMALL = ('pairwise_masks',)
-"""Maps of the instances that :func:`rescale_preprocessor` lets be made in the small size."""
+"""Maps that already have the size of the small image, see :func:`rescale_preprocessor`."""
 
 
 def to_small(sample: DetDataSample, ratio: Fraction) -> DetDataSample:
-    """What a data sample says of the large image, said of the small one.
+    """Convert a data sample of the large image to one of the small image.
 
     Args:
-        sample: Not changed.
-        ratio: Side of the large image over the small one.
+        sample: A sample of the large image. Not changed.
+        ratio: Side length of the large image over the small one.
 
     Returns:
-        A sample whose shapes, ``scale_factor``, boxes, masks and semantic map are those of
-        ``sample`` divided by ``ratio``; everything else is shared.
+        A new sample. Its shapes, ``scale_factor``, boxes, masks and semantic map are those of
+        ``sample`` divided by ``ratio``; everything else is shared with ``sample``.
 
     Raises:
-        NotImplementedError: If the instances carry maps other than masks.
+        NotImplementedError: The instances have maps that are not masks.
     """
     k = float(ratio)
     small = sample.new()
@@ -37,7 +37,7 @@ def to_small(sample: DetDataSample, ratio: Fraction) -> DetDataSample:
         for key in SHAPES
         if key in sample
     }
-    if 'border' in sample:  # what RandomCenterCropPad put around the image
+    if 'border' in sample:  # the padding of RandomCenterCropPad
         metainfo['border'] = tuple(float(side) / k for side in sample.border)
     if 'scale_factor' in sample:
         metainfo['scale_factor'] = tuple(factor / k for factor in sample.scale_factor)
@@ -53,12 +53,15 @@ def to_small(sample: DetDataSample, ratio: Fraction) -> DetDataSample:
 def with_predictions(
     sample: DetDataSample, found: DetDataSample, ratio: Fraction | int
 ) -> DetDataSample:
-    """Put what was found on the small image into the sample of the large one.
+    """Copy the predictions of the small image into the sample of the large image.
 
     Args:
-        sample: Gets the predictions.
+        sample: A sample of the large image. Changed in place.
         found: The sample of the small image, with predictions.
-        ratio: What the predictions' pixels are multiplied by; 1 where they are the file's.
+        ratio: Factor for all lengths in pixels; 1 if the predictions are in pixels of the file.
+
+    Returns:
+        ``sample``.
     """
     for key in found.keys():
         if key.startswith('pred_'):
@@ -77,12 +80,12 @@ def _small_instances(instances: InstanceData, ratio: Fraction) -> InstanceData:
             small.bboxes = _small_boxes(value, float(ratio))
         elif isinstance(value, BaseInstanceMasks):
             shape = tuple(round(side / ratio) for side in (value.height, value.width))
-            # On bitmaps this is the majority, as LowResolution makes them: or has made already.
+            # Majority vote on bitmaps, as in LowResolution (which may have made them already).
             small.set_field(value.resize(shape, interpolation='area'), key)
         elif isinstance(value, Tensor) and value.ndim > 2 and key not in SMALL:
             raise NotImplementedError(
-                f'AFP does not know how to bring the field {key!r} {tuple(value.shape)} of the '
-                'instances to the small image'
+                f'AFP cannot convert the field {key!r} of the instances, of shape '
+                f'{tuple(value.shape)}, to the small image; it knows boxes and masks'
             )
     return small
 
@@ -92,7 +95,7 @@ def _small_boxes(boxes: Tensor | BaseBoxes, ratio: float) -> Tensor | BaseBoxes:
         boxes = boxes.clone()
         boxes.rescale_((1 / ratio, 1 / ratio))
         return boxes
-    return boxes / ratio  # exact, where the reciprocal of 3/2 is not
+    return boxes / ratio  # more exact than a product: 1 / (3/2) is rounded
 
 
 def _large(data: InstanceData | PixelData, ratio: float) -> InstanceData | PixelData:
@@ -114,7 +117,7 @@ def _small_map(data: PixelData, ratio: float) -> PixelData:
 
 
 def _resize(maps: Tensor, shape: Sequence[int]) -> Tensor:
-    """Maps (n, H, W) of labels or of truth values, by nearest neighbours."""
+    """Resize maps (n, H, W) of labels or booleans by nearest neighbours."""
     if not len(maps):
         return maps.new_zeros(0, *shape)
     resized = interpolate(maps[None].float(), size=list(shape), mode='nearest-exact')

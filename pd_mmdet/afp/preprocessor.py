@@ -10,23 +10,23 @@ DIVISORS = dict(
     BatchSyncRandomResize=('size_divisor', 32),
     BatchResize=('pad_size_divisor', 1),
 )
-"""Of batch augmentations: the option of which they make the sides multiples, and its default."""
+"""Type of a batch augmentation -> its option for the divisor of the sides, and the default."""
 
 
 def rescale_preprocessor(model_cfg: dict, ratio: Fraction) -> ConfigDict:
-    """The config of the same detector, padding and resizing batches of large images.
+    """Convert the data preprocessor of a detector from small images to large images.
 
     Args:
-        model_cfg: Config of a detector on the small image. Not changed.
+        model_cfg: Config of a detector that reads the small image. Not changed.
         ratio: Side length of the large image over the small one.
 
     Returns:
-        A config whose data preprocessor pads so that the small image would be padded as the
-        detector wants it, resizes batches to ``ratio`` × the sizes, and (BoxInst's) makes its
-        maps of the large image in the size of the small one's.
+        The config with another data preprocessor. It pads so that both the large image and the
+        small one are padded as the detector needs. Batch augmentations resize to ``ratio`` × their
+        sizes. BoxInst's maps of the large image have the size of those of the small image.
 
     Raises:
-        ValueError: If BoxInst's maps of the large image cannot have that size.
+        ValueError: BoxInst's maps of the large image cannot have that size.
     """
     cfg = ConfigDict(deepcopy(model_cfg))
     preprocessor = cfg.get('data_preprocessor')
@@ -34,7 +34,7 @@ def rescale_preprocessor(model_cfg: dict, ratio: Fraction) -> ConfigDict:
         divisor = preprocessor.get('pad_size_divisor', 1)
         preprocessor.pad_size_divisor = large_divisor(divisor, ratio)
         if 'mask' in str(model_cfg):
-            # Images that were whole multiples as they are may be padded now: their masks with them.
+            # Images that needed no padding before may need it now; then their masks do, too.
             preprocessor.update(pad_mask=True, pad_seg=True)
         for augment in preprocessor.get('batch_augments') or ():
             _rescale_augment(augment, ratio)
@@ -44,9 +44,10 @@ def rescale_preprocessor(model_cfg: dict, ratio: Fraction) -> ConfigDict:
 
 
 def large_divisor(divisor: int, ratio: Fraction) -> int:
-    """Find the smallest multiple of ``divisor`` that is ``ratio`` × another multiple.
+    """Find the smallest multiple of ``divisor`` that is ``ratio`` × another multiple of it.
 
-    Padded to it, the large image and the small one are as the detector wants its images.
+    If the sides of the large image are multiples of the result, those of both images are multiples
+    of ``divisor``, as the detector needs.
     """
     return next(int(d * ratio) for d in count(divisor, divisor) if d * ratio % divisor == 0)
 
@@ -62,7 +63,8 @@ def _rescale_boxinst(preprocessor: dict, ratio: Fraction) -> None:
     stride = preprocessor.get('mask_stride', BOXINST['mask_stride'].default) * ratio
     if stride.denominator != 1:
         raise ValueError(
-            f"ratio {ratio}: BoxInst's preprocessor cannot average the image over "
-            f'{stride} pixels; take a ratio that makes mask_stride × ratio whole, such as 2 or 3/2'
+            f'ratio={ratio}: the data preprocessor of BoxInst averages the image over mask_stride '
+            f'× ratio = {stride} pixels, which must be a whole number; take a ratio such as 2 or '
+            '3/2'
         )
     preprocessor.update(scale_options(preprocessor, BOXINST, ratio))

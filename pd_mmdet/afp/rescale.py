@@ -8,34 +8,46 @@ KERNELS = ('average', 'centred')
 
 
 class FeatureRescale(nn.Module):
-    """Shrink feature maps by the ratio, so that they have the cells of the small image's maps.
+    """Shrink feature maps by the ratio k to the size that they have on the small image.
 
-    Cell i becomes the mean over a window of ``ratio`` cells, clipped to the map and weighted by
-    overlap. A map with a window too many or too few, which convolutions without padding (the last
-    levels of SSD) and enlarging necks (CenterNet's) make, is shared out evenly. The module has no
-    parameters and adds no key to a state dict.
+    Output cell i is a weighted mean over a window of k input cells: the weight of an input cell is
+    the part of it that lies in the window. Windows are clipped at the border of the map.
+
+    The number of cells does not always fit the ratio, for example after convolutions without
+    padding (the last levels of SSD) or after a neck that enlarges (CenterNet). Then all input cells
+    are divided evenly among the output cells.
+
+    The module has no parameters and adds no key to the state dict.
 
     Args:
-        ratio: Side length of the large image over the small one.
-        kernel: ``'average'``: the window is [i·k, (i+1)·k), the cells that tile small cell i;
-            ``'centred'``: the window of the same width around the centre of cell i·k (¼ ½ ¼ for
-            k = 2), where a strided convolution centres its cell i·k.
+        ratio: k, side length of the large image over the small one.
+        kernel: ``'average'``: the window of output cell i is [i·k, (i+1)·k).
+            ``'centred'``: the window has the same width, but its centre is that of input cell i·k
+            (weights ¼ ½ ¼ for k = 2). A convolution with stride k is centred there.
 
     Raises:
-        ValueError: If ``kernel`` is neither.
+        ValueError: ``kernel`` has another value.
     """
 
     def __init__(self, ratio: Fraction, kernel: str = 'average') -> None:
         super().__init__()
         if kernel not in KERNELS:
-            raise ValueError(f'kernel={kernel!r}: AFP knows {" and ".join(map(repr, KERNELS))}')
+            raise ValueError(f'kernel={kernel!r}: must be {" or ".join(map(repr, KERNELS))}')
         self.ratio = ratio
         self.kernel = kernel
 
     def forward(
         self, feats: tuple[Tensor, ...], sizes: list[tuple[int, int]]
     ) -> tuple[Tensor, ...]:
-        """Rescale each level (N, C, H, W) to its entry (rows, columns) of ``sizes``."""
+        """Rescale the map of each level.
+
+        Args:
+            feats: A map (N, C, H, W) for each level.
+            sizes: (rows, columns) of the result for each level.
+
+        Returns:
+            A map (N, C, rows, columns) for each level.
+        """
         return tuple(self._rescale(feat, size) for feat, size in zip(feats, sizes, strict=True))
 
     def _rescale(self, feat: Tensor, size: tuple[int, int]) -> Tensor:
@@ -50,7 +62,7 @@ class FeatureRescale(nn.Module):
 
 
 @lru_cache(maxsize=1024)
-@torch.inference_mode(False)  # what is cached in testing also serves training
+@torch.inference_mode(False)  # a tensor that is cached in testing is used in training, too
 def overlap_weights(
     n_in: int,
     n_out: int,
@@ -59,13 +71,24 @@ def overlap_weights(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = 'cpu',
 ) -> Tensor:
-    """Weights (n_out, n_in) of the input cells in each output cell; every row sums to 1.
+    """Compute the weight of each input cell in each output cell.
+
+    Args:
+        n_in: Number of input cells along one side.
+        n_out: Number of output cells along that side, at most ``n_in``.
+        ratio: As for :class:`FeatureRescale`.
+        kernel: As for :class:`FeatureRescale`.
+        dtype: Type of the result.
+        device: Device of the result.
+
+    Returns:
+        Weights (n_out, n_in); every row sums to 1.
 
     Raises:
-        ValueError: If there are more output cells than input cells.
+        ValueError: There are more output cells than input cells.
     """
     if n_in < n_out:
-        raise ValueError(f'{n_in} cells rescaled by {ratio} cannot fill {n_out} cells')
+        raise ValueError(f'{n_in} cells cannot be shrunk to {n_out} cells (ratio {ratio})')
     fits = (n_out - 1) * ratio < n_in < (n_out + 1) * ratio
     width = float(ratio) if fits else n_in / n_out
     shift = (1 - width) / 2 if fits and kernel == 'centred' else 0.0

@@ -47,7 +47,9 @@ def test_refuses_a_preprocessor_that_may_make_anything_of_the_image():
 
     cfg = slim('RetinaNet')
     cfg.data_preprocessor.type = MakesTargets
-    with pytest.raises(NotImplementedError, match='AFP of RetinaNet: what its MakesTargets does'):
+    with pytest.raises(
+        NotImplementedError, match='RetinaNet: its data_preprocessor is a MakesTargets'
+    ):
         assistant(cfg)
 
 

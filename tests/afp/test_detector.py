@@ -116,13 +116,13 @@ def test_sizes_are_found_once_and_without_a_trace():
 
 def test_images_that_the_ratio_does_not_divide_are_an_error():
     _, assistant = build(slim('RetinaNet'))
-    with pytest.raises(ValueError, match=r'\(127, 128\) pixels: the ratio 2 does not divide'):
+    with pytest.raises(ValueError, match=r'\(127, 128\) pixels: ratio=2 does not divide'):
         assistant.extract_feat(torch.zeros(1, 3, 127, 128))
 
 
 def test_small_images_that_the_student_cannot_read_are_an_error():
     _, assistant = build(slim('SSD'))
-    with pytest.raises(RuntimeError, match=r'cannot read small images of \(200, 200\) pixels'):
+    with pytest.raises(RuntimeError, match=r'cannot read small images of .*\(200, 200\) pixels'):
         assistant.extract_feat(torch.zeros(1, 3, 400, 400))
 
 
@@ -248,7 +248,7 @@ def test_predictions_of_a_file_of_unknown_size_are_refused():
     _, assistant = build(slim('RetinaNet'))
     batch = preprocess(assistant, [(64, 96)], 2)
     batch['data_samples'][0].pop('scale_factor')
-    with pytest.raises(ValueError, match='scale_factor is not among the meta_keys'):
+    with pytest.raises(ValueError, match="add 'scale_factor' to the meta_keys"):
         assistant(**batch, mode='predict')
 
 

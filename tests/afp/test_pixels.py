@@ -114,7 +114,7 @@ def test_what_was_made_large_comes_back(ratio, masks):
 
 
 def test_unknown_maps_are_refused_by_name():
-    with pytest.raises(NotImplementedError, match=r"field 'depth' \(2, 4, 4\)"):
+    with pytest.raises(NotImplementedError, match=r"field 'depth' .*\(2, 4, 4\)"):
         to_small(sample(depth=torch.zeros(2, 4, 4)), Fraction(2))
 
 

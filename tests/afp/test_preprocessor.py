@@ -129,5 +129,5 @@ def test_boxinst_compares_the_colours_of_the_small_images_cells(ratio):
 def test_boxinst_refuses_a_ratio_that_splits_its_cells():
     cfg = model_cfg()
     cfg['data_preprocessor']['type'] = 'BoxInstDataPreprocessor'
-    with pytest.raises(ValueError, match='ratio 4/3: .*average the image over 16/3 pixels'):
+    with pytest.raises(ValueError, match='ratio=4/3: .*= 16/3 pixels'):
         rescale_preprocessor(cfg, Fraction(4, 3))

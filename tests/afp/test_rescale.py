@@ -112,7 +112,7 @@ def test_sharing_out_by_hand():
 @pytest.mark.parametrize('kernel', KERNELS)
 def test_more_cells_than_there_are_is_an_error(kernel):
     module = FeatureRescale(Fraction(2), kernel)
-    with pytest.raises(ValueError, match='4 cells rescaled by 2 cannot fill 5 cells'):
+    with pytest.raises(ValueError, match='4 cells cannot be shrunk to 5 cells'):
         module((torch.zeros(1, 1, 4, 4),), [(2, 5)])
 
 
@@ -122,7 +122,7 @@ def test_levels_and_sizes_must_be_as_many():
 
 
 def test_unknown_kernel_is_an_error():
-    with pytest.raises(ValueError, match="kernel='gauss'.*'average' and 'centred'"):
+    with pytest.raises(ValueError, match="kernel='gauss'.*'average' or 'centred'"):
         FeatureRescale(Fraction(2), 'gauss')
 
 
