@@ -1,4 +1,4 @@
-"""Pixel distillation for MMDetection: detectors for low-resolution images."""
+"""Pixel distillation for MMDetection: detectors for small images."""
 
 from . import afp, data_preprocessor, datasets, distillers, hooks, losses, transforms  # noqa: F401
 from .version import __version__

@@ -12,28 +12,30 @@ WIDTHS = {
     nn.Linear: ('in_features', -1),
     _NormBase: ('num_features', 1),
 }
-"""Layers that fix how many channels they read: in which attribute, and along which dimension."""
+"""Class of a layer -> attribute with its number of input channels, and their dimension."""
 
 
 class _FirstLayer(Exception):
-    """Ends a forward pass; holds the channels that the layer wants and those that it was given."""
+    """Stop a forward pass. The arguments are the channels that a layer needs and those it gets."""
 
 
 def image_channels(model: nn.Module, side: int) -> int:
     """Count the channels of the images that a network reads.
 
-    The first layer with weights knows. It may read a multiple of them (YOLOX's ``Focus`` makes
-    four of one), so it is asked while the network reads an image.
+    The first layer that has weights fixes this number. But it may read a multiple of the image's
+    channels (YOLOX's ``Focus`` makes four channels of one), so a blank image is run through the
+    network up to this layer, and the ratio is computed.
 
     Args:
         model: A detector or a classifier.
-        side: Of a square image that it can read, in pixels.
+        side: Height and width in pixels of an image that it can read.
 
     Raises:
-        ValueError: If the data preprocessor has a mean of several values, but not so many.
+        ValueError: The mean of the data preprocessor has several values, but another number of
+            them.
     """
     mean = getattr(model.data_preprocessor, 'mean', ())
-    tried = len(mean) if len(mean) > 1 else 3  # one value is for any number of channels
+    tried = len(mean) if len(mean) > 1 else 3  # a single value serves any number of channels
     wanted, given = _first_layer(model, next(model.parameters()).new_zeros(1, tried, side, side))
     channels = tried * wanted // given
     if len(mean) > 1 and channels != tried:
@@ -47,7 +49,7 @@ def image_channels(model: nn.Module, side: int) -> int:
 
 @torch.no_grad()
 def _first_layer(model: nn.Module, image: torch.Tensor) -> tuple[int, int]:
-    """The channels that the first layer wants, and those that it is given for an image."""
+    """Return the channels that the first layer needs, and those that it gets for an image."""
 
     def look(layer: nn.Module, args: tuple) -> None:
         name, dim = next(width for kind, width in WIDTHS.items() if isinstance(layer, kind))

@@ -1,4 +1,4 @@
-"""Checkpoints are opened as plain data: nothing that a file says is executed."""
+"""Loading of checkpoints as plain data: no code from a file is executed."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def load_data(path: str | os.PathLike, map_location: Any = 'cpu') -> dict:
     """Open a checkpoint as plain data: tensors, numbers, text, and MMEngine's log history.
 
     Args:
-        path: A local file, an ``http(s)://`` address, or a name in the zoos that MMEngine
-            knows, such as ``torchvision://resnet50`` or
-            ``open-mmlab://detectron2/resnet50_caffe``. Downloads stay in ``torch.hub``'s cache;
-            all processes of a distributed training must ask for them, as the first one downloads.
-        map_location: Where tensors go, as for :func:`torch.load`.
+        path: A local file, an ``http(s)://`` address, or a name in a zoo that MMEngine knows, such
+            as ``torchvision://resnet50`` or ``open-mmlab://detectron2/resnet50_caffe``. Downloads
+            are kept in the cache of ``torch.hub``. In distributed training all processes must call
+            this function: the first one downloads, the others wait for it.
+        map_location: Device of the tensors, as for :func:`torch.load`.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file cannot be read, holds more than data (what it names is said, and is
-            not run), or is no dict; or a zoo has no such name.
+        ValueError: The file cannot be read, or it contains more than plain data (the message names
+            it; it is not executed), or it does not contain a dict; or a zoo has no such name.
     """
     place = _resolve(os.path.expanduser(path))
     try:
@@ -47,8 +47,8 @@ def load_data(path: str | os.PathLike, map_location: Any = 'cpu') -> dict:
             data = _open(place, map_location)
     except OSError:
         raise
-    # A broken or hostile pickle can raise anything. Torch's own message explains how to load the
-    # file with `weights_only=False`: it is left out.
+    # A broken or hostile pickle can raise any exception. The message of torch is left out, because
+    # it explains how to load the file with `weights_only=False`.
     except Exception as error:
         raise ValueError(_why_refused(place, error)) from None
     if not isinstance(data, dict):
@@ -57,11 +57,12 @@ def load_data(path: str | os.PathLike, map_location: Any = 'cpu') -> dict:
 
 
 def plain_data_only() -> None:
-    """Make MMEngine, too, open the checkpoints of this process by :func:`load_data`.
+    """Make MMEngine use :func:`load_data` for all checkpoints in this process.
 
-    Its own loader executes a file that is not plain data after a warning, and ``resume``
-    executes the config text that a checkpoint carries: that text is dropped here. What MMEngine
-    opens by other ways (``s3://`` and the like) torch's own switch holds to weights.
+    MMEngine's loader warns about a file that is not plain data, but executes it, and ``resume``
+    executes the config text in a checkpoint; so that text is removed here. Addresses of other
+    kinds, such as ``s3://``, do not reach :func:`load_data`; for these a switch of torch
+    (``TORCH_FORCE_WEIGHTS_ONLY_LOAD``) is set.
     """
     prefixes = ['', 'http://', 'https://', *ZOOS]
     CheckpointLoader.register_scheme(prefixes, load_from_plain_data, force=True)
@@ -70,7 +71,7 @@ def plain_data_only() -> None:
 
 
 def load_from_plain_data(filename: str, map_location: Any = None) -> dict:
-    """:func:`load_data` as a backend of MMEngine's ``CheckpointLoader``."""
+    """Load a checkpoint by :func:`load_data`: a backend of MMEngine's ``CheckpointLoader``."""
     checkpoint = load_data(filename, map_location)
     meta = checkpoint.get('meta')
     if isinstance(meta, dict):
@@ -79,7 +80,7 @@ def load_from_plain_data(filename: str, map_location: Any = None) -> dict:
 
 
 def _resolve(path: str) -> str:
-    """The address behind a zoo's name; anything else as it is."""
+    """Return the address of a name in a zoo; return any other path unchanged."""
     zoo = next((prefix for prefix in ZOOS if path.startswith(prefix)), None)
     if zoo is None:
         return path
@@ -100,7 +101,7 @@ def _open(place: str, map_location: Any) -> Any:
 
 
 def _download(address: str, map_location: Any) -> Any:
-    """Open a file of the web; of several processes the first fetches it for all."""
+    """Open a file from the web. Of several processes only the first one downloads it."""
 
     def load() -> Any:
         return torch.hub.load_state_dict_from_url(
@@ -110,7 +111,7 @@ def _download(address: str, map_location: Any) -> Any:
     if get_rank() == 0:
         try:
             return load()
-        finally:  # or the others would wait for ever where it fails
+        finally:  # else the other processes would wait forever if the download fails
             barrier()
     barrier()
     return load()
@@ -120,16 +121,19 @@ def _why_refused(place: str, error: Exception) -> str:
     named = re.search(r'GLOBAL (\S+)', str(error))
     if named:
         return (
-            f'{place} is not a checkpoint of plain data: it names {named[1]}, which loading would '
-            'call or create. Only weights, numbers and text are loaded, and nothing was run.'
+            f'{place} is not a checkpoint of plain data: to load it, {named[1]} would have to be '
+            'called or created. Only weights, numbers and text are loaded; nothing was executed.'
         )
     reason = str(error).rpartition('WeightsUnpickler error:')[2].strip() or type(error).__name__
     return f'{place} cannot be read as a checkpoint: {reason.splitlines()[0]}'
 
 
 def _data_types() -> list[Callable | tuple[Callable, str]]:
-    """What a checkpoint may name besides what torch allows: NumPy's numbers and text under the
-    module names of NumPy 1 and 2, and MMEngine's log history."""
+    """List the types that a checkpoint may contain in addition to those that torch allows.
+
+    These are NumPy's numbers and text, by their module names in NumPy 1 and 2, and MMEngine's log
+    history.
+    """
     rebuild_array: Any = np.empty(0).__reduce__()[0]
     rebuild_number: Any = np.float64(0).__reduce__()[0]
     codes = np.typecodes['AllInteger'] + np.typecodes['AllFloat'] + '?SU'
@@ -149,7 +153,7 @@ def _data_types() -> list[Callable | tuple[Callable, str]]:
 
 
 def _statistic(owner: Any, name: str) -> Callable:
-    """A method of ``HistoryBuffer``, which its pickles name by ``getattr``; of nothing else."""
+    """Return a method of ``HistoryBuffer``, whose pickles call ``getattr``; refuse other owners."""
     if owner is not HistoryBuffer or name.startswith('_'):
         raise pickle.UnpicklingError(f'attribute {name!r} of {owner!r} is not data')
     return getattr(owner, name)

@@ -1,7 +1,7 @@
-"""Plain PyTorch versions of MMCV's operators that only a GPU has.
+"""Versions in plain PyTorch of the MMCV operators that exist only for GPUs.
 
-They put out the shapes of the originals, so that a detector which has such operators can be tried
-where it is built, on the CPU, before it moves to the GPU that trains it.
+Their outputs have the shapes of the originals. So a detector with such operators can run once on
+the CPU, where it is built, before it is moved to the GPU that trains it.
 """
 
 import sys
@@ -14,21 +14,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 OPERATORS = ('carafe', 'carafe'), ('masked_conv', 'masked_conv2d'), ('deform_roi_pool',) * 2
-"""Modules of ``mmcv.ops``, and the function in each that is replaced."""
+"""Modules of ``mmcv.ops``, and the function in each of them that is replaced."""
 
 
 @contextmanager
 def cpu_operators() -> Iterator[None]:
-    """Let MMCV's layers use the functions of this module inside of a ``with`` block."""
+    """Make MMCV's layers use the functions of this module inside a ``with`` block."""
     with ExitStack() as stack:
-        for file, name in OPERATORS:  # the package has functions of the modules' names
+        # `mmcv.ops.carafe` is the function, not the module of the same name.
+        for file, name in OPERATORS:
             module = sys.modules[f'mmcv.ops.{file}']
             stack.enter_context(patch.object(module, name, globals()[name]))
         yield
 
 
 def carafe(features: Tensor, masks: Tensor, kernel: int, groups: int, scale: int) -> Tensor:
-    """CARAFE (Wang et al., ICCV 2019, equation 3) in plain PyTorch."""
+    """Compute CARAFE (Wang et al., ICCV 2019, equation 3)."""
     n, channels, height, width = features.shape
     windows = F.unfold(features, kernel, padding=kernel // 2).view(n, -1, height, width)
     windows = F.interpolate(windows, scale_factor=scale)
@@ -40,7 +41,7 @@ def carafe(features: Tensor, masks: Tensor, kernel: int, groups: int, scale: int
 def masked_conv2d(
     features: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, padding: int = 0, stride: int = 1
 ) -> Tensor:
-    """A convolution whose output is 0 outside of the mask."""
+    """Compute a convolution and set it to 0 outside the mask."""
     return F.conv2d(features, weight, bias, stride, padding) * (mask[:, None] > 0)
 
 
@@ -53,7 +54,7 @@ def deform_roi_pool(
     sampling_ratio: int = 0,
     gamma: float = 0.1,
 ) -> Tensor:
-    """RoI pooling with a mean offset for all bins of an RoI instead of one for each."""
+    """Pool RoIs with one mean offset for all bins of a RoI, instead of an offset for each bin."""
     if offset is not None and offset.numel():
         sides = (rois[:, 3:] - rois[:, 1:3]).repeat(1, 2)
         shift = gamma * offset.flatten(2).mean(2).repeat(1, 2) * sides

@@ -1,4 +1,4 @@
-"""Models that are of their own class and of one of this package at once."""
+"""Classes made at run time: a class of this package in front of a model's class."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     Mixin = nn.Module
 else:
     Mixin = object
-"""The base of a mixin: at run time nothing, to a type checker the class that it is put before."""
+"""The base of a mixin: ``object`` at run time; a type checker sees the class of a model."""
 
 
 def put_in_front(mixin: type, model: nn.Module) -> Any:
     """Put a mixin in front of a built model's class.
 
-    A distilled student must *be* the detector that its config names, with that detector's
-    parameter names, hooks and ``isinstance`` checks; and which class that is, is known only when
-    the model is built. So the class that inherits both is made at run time. There is one for each
-    pair, and a model is pickled as that pair, since no module has its class.
+    A distilled student must *be* the detector that its config names, so that parameter names,
+    hooks and ``isinstance`` checks stay as they are. The class of that detector is known only when
+    the model is built. So a class that inherits from both is made at run time, one for each pair
+    of classes. No module contains this class, so a model is pickled by its pair of classes.
 
     Args:
-        mixin: A class whose ``super()`` calls reach the model's own class.
+        mixin: A class whose ``super()`` calls reach the class of the model.
         model: A built model; changed in place.
 
     Returns:
@@ -36,7 +36,7 @@ def put_in_front(mixin: type, model: nn.Module) -> Any:
 
 @cache
 def combined(mixin: type, kind: type) -> type:
-    """Make the class that inherits a mixin, then the class of a model."""
+    """Make the class that inherits from a mixin first, then from the class of a model."""
     name = f'{mixin.__name__}[{kind.__name__}]'
     attributes = dict(
         __module__=mixin.__module__,
@@ -53,13 +53,16 @@ def _empty(mixin: type, kind: type) -> nn.Module:
 
 
 def with_preprocessor(model_cfg: dict, data_preprocessor: dict | None) -> dict:
-    """Give a model's config a data preprocessor, unless it has one.
+    """Add a data preprocessor to a model's config, unless it has one.
 
     Args:
-        model_cfg: Not changed.
-        data_preprocessor: The one that a config has beside its model, or None.
+        model_cfg: Config of a model. Not changed.
+        data_preprocessor: The top-level ``data_preprocessor`` of a config file, or None.
+
+    Returns:
+        The config with a data preprocessor, if there is one.
     """
     if data_preprocessor is None or model_cfg.get('data_preprocessor'):
         return model_cfg
-    # A copy: classifiers write into it what their own training adds.
+    # A copy, because classifiers write the options of their train_cfg into it.
     return {**model_cfg, 'data_preprocessor': dict(data_preprocessor)}

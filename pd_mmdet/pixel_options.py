@@ -1,9 +1,9 @@
-"""The options of configs that are lengths on the image, in pixels, and how they are scaled.
+"""Table of the config options that are lengths in pixels, and functions that scale them.
 
-An image that is ``factor`` times as large needs each of them ``factor`` times as large: 1/k for the
-small image of ratio k, k for the large image of an assistant. Everything else stays: factors
-(``scale_factor``, ``ratio_range``, a relative crop), and multiples (``size_divisor``), which follow
-from the strides of the network.
+An image that is ``factor`` times as large needs each of these options times ``factor``. The factor
+is 1/k for the small image of ratio k, and k for the large image of an assistant. All other options
+stay: relative ones (``scale_factor``, ``ratio_range``, a relative crop), and divisors
+(``size_divisor``), which depend on the strides of the network.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from mmengine.utils import apply_to
 
 
 def round_up(length: float, factor: Fraction) -> int:
-    """Scale to whole pixels, away from 0, as ``LowResolution`` does: it pads the large image.
+    """Scale a length and round it away from 0, as ``LowResolution`` pads the large image.
 
     Returns:
-        A multiple of the factor's numerator.
+        A whole number of pixels, a multiple of the factor's numerator.
     """
     whole = int(-(-abs(length) // factor.denominator)) * factor.numerator
     return whole if length >= 0 else -whole
 
 
 def round_nearest(length: float, factor: Fraction) -> int:
-    """Scale to the nearest whole number of pixels."""
+    """Scale a length to the nearest whole number of pixels."""
     return round(length * factor)
 
 
 def fraction(length: float, factor: Fraction) -> float:
-    """Scale without rounding."""
+    """Scale a length without rounding."""
     return length / float(1 / factor)
 
 
 class Length(NamedTuple):
-    """An option that is a length, or lengths in lists and tuples.
+    """An option whose value is a length in pixels, or lists and tuples of lengths.
 
     Args:
         scale: Multiplies a length by a factor and rounds it.
-        default: Its value where a config leaves it out; None: then nothing is scaled.
-        fixes_image: Whether it fixes the sides of the image: all images are as large afterwards.
+        default: The value if a config does not set the option; None: nothing is scaled then.
+        fixes_image: True if all images have this size after the transform.
     """
 
     scale: Callable[[float, Fraction], Any] = round_up
@@ -90,7 +90,7 @@ BATCH_AUGMENTS = dict(
     scale=Length(round_nearest),
     size=_LENGTH,
 )
-"""The lengths of batch augmentations (``data_preprocessor.batch_augments``), of whatever type."""
+"""The lengths of batch augmentations (``data_preprocessor.batch_augments``) of any type."""
 
 BOXINST = dict(
     mask_stride=Length(round_nearest, default=4),
@@ -100,11 +100,14 @@ BOXINST = dict(
 
 
 def scale_transform(cfg: dict, factor: Fraction) -> dict:
-    """Return the config of a transform with its lengths times a factor.
+    """Multiply the lengths in the config of a transform by a factor.
 
     Args:
-        cfg: Config of a transform; those inside of it are not looked at. Not changed.
-        factor: Side of the new image over that of the present one.
+        cfg: Config of a transform; transforms nested in it are ignored. Not changed.
+        factor: Side length of the new image over the old one.
+
+    Returns:
+        The new config.
     """
     if str(cfg.get('crop_type')).startswith('relative'):
         return cfg
@@ -112,12 +115,15 @@ def scale_transform(cfg: dict, factor: Fraction) -> dict:
 
 
 def scale_options(cfg: dict, options: dict[str, Length], factor: Fraction) -> dict:
-    """Return a config with some options times a factor.
+    """Multiply some options of a config by a factor.
 
     Args:
-        cfg: Not changed.
-        options: Which of its options are lengths, such as ``BATCH_AUGMENTS``.
-        factor: Side of the new image over that of the present one.
+        cfg: A config. Not changed.
+        options: The options that are lengths, such as ``BATCH_AUGMENTS``.
+        factor: Side length of the new image over the old one.
+
+    Returns:
+        The new config.
     """
     values = {name: cfg.get(name, length.default) for name, length in options.items()}
     return cfg | {
@@ -128,27 +134,27 @@ def scale_options(cfg: dict, options: dict[str, Length], factor: Fraction) -> di
 
 
 def scale_length(value: Any, factor: Fraction, scale: Callable[[float, Fraction], Any]) -> Any:
-    """Return a length, or lengths in lists and tuples, times a factor.
+    """Multiply a length, or each length in lists and tuples, by a factor.
 
     Args:
-        value: What is no number stays.
-        factor: Side of the new image over that of the present one.
+        value: The lengths; anything that is not a number stays.
+        factor: Side length of the new image over the old one.
         scale: Multiplies a number by a factor, such as :func:`round_up`.
     """
     return apply_to(value, lambda inner: isinstance(inner, Real), lambda side: scale(side, factor))
 
 
 def fixed_side(name: str) -> str | None:
-    """Return the option by which a type of transform fixes the sides of the image, if any."""
+    """Return the option of a type of transform that fixes the size of the image, or None."""
     options = TRANSFORMS.get(name, {})
     return next((option for option, length in options.items() if length.fixes_image), None)
 
 
 def type_name(part: Any) -> str:
-    """Return the class name of a config or of an object, without scope: 'Resize' of 'mmdet.Resize'.
+    """Return a class name without its scope: 'Resize' for ``dict(type='mmdet.Resize')``.
 
     Args:
-        part: A config, whose ``type`` is a name or a class, or what is built of one.
+        part: A config whose ``type`` is a name or a class, or an object built from a config.
     """
     kind = part['type'] if isinstance(part, Mapping) else type(part)
     return (kind if isinstance(kind, str) else kind.__name__).rpartition('.')[2]

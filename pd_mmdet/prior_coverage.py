@@ -1,10 +1,10 @@
-"""Which boxes the priors of a dense head suit.
+"""Prior coverage: the share of boxes that the priors of a dense head suit.
 
-A box counts if the head's own assigner could take a prior for it:
+The priors suit a box if the head's assigner could assign one of them to it:
 
-- where that asks for an overlap, if its best prior reaches this IoU;
-- in FCOS and what inherits its targets, if a point is assigned to it;
-- in any other head, if it contains a point, or the centre of an anchor, of any level.
+- an assigner that needs a positive IoU: the best prior reaches this IoU with the box;
+- FCOS, and heads that inherit its targets: a point is assigned to the box;
+- any other head: the box contains a point, or the centre of an anchor, of any level.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 FACTORS = (1 / sqrt(2), sqrt(2), 1 / 2, 2, 1 / 4, 4)
-"""Scales that are tried in place of those of a head, times its own: the smallest change first."""
+"""Factors by which the scales of a head's anchors are tried, the smallest change first."""
 
 FIRST_STAGE = (RPNHead, GARPNHead)
 PROPOSAL_IOU = 0.5
-"""From which a second stage, as a rule, takes what the first one found for the object."""
+"""IoU with an object above which the second stage usually takes a proposal as positive."""
 
 Shape = tuple[float, float]
-"""(height, width) in pixels of the view that a head reads."""
+"""(height, width) of an image in pixels of the view that the head reads."""
 
 
 def priors_of(head: nn.Module | None) -> Any:
-    """The generator of the priors to which a head's assigner gives boxes; None if it has none."""
+    """Return the generator of the priors that a head's assigner assigns to boxes, or None."""
     for name in ('approx_anchor_generator', 'prior_generator'):
         generator = getattr(head, name, None)
         if hasattr(generator, 'base_anchors') or isinstance(generator, MlvlPointGenerator):
@@ -41,25 +41,27 @@ def priors_of(head: nn.Module | None) -> Any:
 
 
 def positive_iou(head: nn.Module) -> float | None:
-    """The IoU from which a head's assigner takes a prior for positive; None if it looks at places.
+    """Return the IoU above which a head's assigner takes a prior as positive.
 
-    It is 0.5 for a head with anchors and no assigner.
+    Returns:
+        The IoU; 0.5 for a head that has anchors but no assigner; None if the assigner uses no IoU.
     """
     if not hasattr(priors_of(head), 'base_anchors'):
         return None
     assigner = getattr(head, 'assigner', None)
     if assigner is None:
         return 0.5
-    # The UniformAssigner takes the nearest priors, but ignores those below the latter.
+    # The UniformAssigner takes the nearest priors, but ignores those below pos_ignore_thr.
     thresholds = (getattr(assigner, name, None) for name in ('pos_iou_thr', 'pos_ignore_thr'))
     return next((iou for iou in thresholds if iou is not None), None)
 
 
 def sufficient_iou(head: nn.Module) -> float | None:
-    """The IoU by which the priors are judged: an RPN's need not be as good as its assigner asks.
+    """Return the IoU that a prior needs to suit a box; None if the assigner uses no IoU.
 
-    That takes the best prior of a box for positive, too, and the second stage takes the proposals
-    from 0.5 on.
+    For a first stage (RPN) it is at most 0.5, even if the assigner needs more: the assigner also
+    takes the best prior of each box as positive, and the second stage takes proposals with an IoU
+    of 0.5 or more.
     """
     iou = positive_iou(head)
     return min(iou, PROPOSAL_IOU) if iou is not None and isinstance(head, FIRST_STAGE) else iou
@@ -68,16 +70,16 @@ def sufficient_iou(head: nn.Module) -> float | None:
 def prior_coverage(
     head: nn.Module, boxes: list[Tensor], img_shapes: list[Shape], iou: float | None = None
 ) -> float:
-    """Share of the boxes that the priors suit.
+    """Compute the share of the boxes that the priors suit.
 
     Args:
-        head: A dense head that :func:`priors_of` knows.
-        boxes: For each image its boxes (n, 4), x1 y1 x2 y2 in pixels of the view the head reads.
-        img_shapes: For each image its size in that view.
-        iou: Another IoU than :func:`sufficient_iou`.
+        head: A dense head for which :func:`priors_of` finds a generator.
+        boxes: Boxes (n, 4) of each image, x1 y1 x2 y2 in pixels of the view that the head reads.
+        img_shapes: (height, width) of each image in that view.
+        iou: IoU that a prior needs, instead of :func:`sufficient_iou`.
 
     Returns:
-        Between 0 and 1; nan where there are no boxes.
+        A share from 0 to 1; nan if there are no boxes.
     """
     return _share(_suited(head, boxes, img_shapes, iou or sufficient_iou(head)))
 
@@ -85,25 +87,26 @@ def prior_coverage(
 def suggest_priors(
     head: nn.Module, boxes: list[Tensor], img_shapes: list[Shape], threshold: float = 0.7
 ) -> str:
-    """Name the smallest change of a head's priors that would suit the boxes.
+    """Find the smallest change of a head's priors that makes them suit the boxes.
 
-    Other scales of anchors are tried first, where overlaps count, then one finer start level.
+    Other scales of the anchors are tried first (if the assigner uses an IoU), then an additional
+    finer level.
 
     Args:
-        head: As for :func:`prior_coverage`, and so the boxes and shapes.
-        boxes: At least one image must have some.
-        img_shapes: See above.
-        threshold: The coverage that suits.
+        head: As for :func:`prior_coverage`.
+        boxes: As for :func:`prior_coverage`; at least one image must have boxes.
+        img_shapes: As for :func:`prior_coverage`.
+        threshold: The coverage to reach, 0 to 1.
 
     Returns:
-        The first change that reaches the threshold, else the best one if any is better than the
-        head's own, and its coverage: ``'octave_base_scale=2 (94 %)'``.
+        The first change that reaches the threshold, or else the best one, with its coverage:
+        ``'octave_base_scale=2 (94 %)'``. If no change is better than the head's priors, it says so.
     """
     generator, iou = priors_of(head), sufficient_iou(head)
     suited = _suited(head, boxes, img_shapes, iou)
     best, name = _share(suited), 'nothing among other scales and a finer start level'
     for factor in FACTORS:
-        if not iou:  # the head looks at places, not at overlaps
+        if not iou:  # the assigner uses no IoU, so scales do not matter
             break
         anchors = [_resized(level, factor) for level in generator.base_anchors]
         share = _share(best_ious(anchors, generator.strides, boxes, img_shapes) >= iou)
@@ -131,17 +134,19 @@ def best_ious(
     boxes: list[Tensor],
     img_shapes: list[Shape],
 ) -> Tensor:
-    """IoU of each box, of all images in turn, with its best prior.
+    """Compute the IoU of each box with its best prior.
 
-    An anchor overlaps a box the more, in x and in y alone, the nearer their centres are; so of
-    all places on its grid the one nearest to the box's centre is the best, and only that one is
-    looked at.
+    The nearer the centres of an anchor and a box are, the more they overlap. So for each anchor
+    only the cell nearest to the centre of the box is tried.
 
     Args:
-        base_anchors: For each level its anchors (A, 4) at cell (0, 0), in pixels.
-        strides: For each level (x, y).
+        base_anchors: Anchors (A, 4) of each level at cell (0, 0), in pixels.
+        strides: Stride (x, y) of each level, in pixels.
         boxes: As for :func:`prior_coverage`.
-        img_shapes: See above; a level has ceil(side / stride) cells.
+        img_shapes: As for :func:`prior_coverage`; a level has ceil(side / stride) cells.
+
+    Returns:
+        IoUs (n,) of the boxes of all images, one image after the other.
     """
     joined, sizes = _joined(boxes, img_shapes)
     best = joined.new_zeros(len(joined))
@@ -161,13 +166,16 @@ def contain_a_point(
     boxes: list[Tensor],
     img_shapes: list[Shape],
 ) -> Tensor:
-    """Whether a point of any level lies inside of each box, of all images in turn.
+    """Find the boxes that contain a point of any level.
 
     Args:
-        base_points: For each level its points (A, 2) at cell (0, 0), in pixels.
-        strides: For each level (x, y).
+        base_points: Points (A, 2) of each level at cell (0, 0), in pixels.
+        strides: Stride (x, y) of each level, in pixels.
         boxes: As for :func:`prior_coverage`.
-        img_shapes: See above; a level has ceil(side / stride) cells.
+        img_shapes: As for :func:`prior_coverage`; a level has ceil(side / stride) cells.
+
+    Returns:
+        Booleans (n,) for the boxes of all images, one image after the other.
     """
     joined, sizes = _joined(boxes, img_shapes)
     found = torch.zeros(len(joined), dtype=torch.bool)
@@ -193,34 +201,34 @@ def _suited(
 
 
 def assigns_points(head: nn.Module) -> bool:
-    """Whether a head gives points to boxes as FCOS does."""
+    """Tell whether a head assigns points to boxes as FCOS does."""
     fcos = (FCOSHead.get_targets, CondInstBboxHead.get_targets)
     return getattr(type(head), 'get_targets', None) in fcos
 
 
 def _assigned(head: FCOSHead, boxes: Tensor, img_shape: Shape) -> Tensor:
-    """Whether FCOS assigns a point to each box of an image."""
+    """Find the boxes (n, 4) of an image to which FCOS assigns a point: booleans (n,)."""
     generator, (height, width) = head.prior_generator, img_shape
     sizes = [(ceil(height / y), ceil(width / x)) for x, y in generator.strides]
     points = generator.grid_priors(sizes, dtype=boxes.dtype, device=boxes.device)
-    # Each box has a label of its own, none of them the background's.
+    # Each box gets another label, so that the assigned boxes can be read from the labels.
     labels = head.num_classes + 1 + torch.arange(len(boxes))
     assigned, *_ = head.get_targets(points, [InstanceData(bboxes=boxes, labels=labels)])
     return torch.isin(labels, torch.cat(assigned))
 
 
 def _points(generator: Any) -> list[Tensor]:
-    """Points, or centres of anchors, (A, 2) at cell (0, 0) of each level."""
+    """Return the points, or centres of anchors, (A, 2) at cell (0, 0) of each level."""
     if isinstance(generator, MlvlPointGenerator):
         return [generator.offset * torch.tensor([stride]) for stride in generator.strides]
     return [_centres(anchors) for anchors in generator.base_anchors]
 
 
 def _joined(boxes: list[Tensor], img_shapes: list[Shape]) -> tuple[Tensor, Tensor]:
-    """The boxes (n, 4) of all images, and the size (n, 2) of the image of each, width first."""
+    """Join the boxes (n, 4) of all images; also return each box's image size (n, 2), width first."""
     sizes = [
-        own.new_tensor(shape[::-1]).expand(len(own), 2)
-        for own, shape in zip(boxes, img_shapes, strict=True)
+        each.new_tensor(shape[::-1]).expand(len(each), 2)
+        for each, shape in zip(boxes, img_shapes, strict=True)
     ]
     return torch.cat(boxes), torch.cat(sizes)
 
@@ -239,7 +247,7 @@ def _resized(anchors: Tensor, factor: float) -> Tensor:
 
 
 def _scale_option(generator: Any, factor: float) -> str:
-    """How a config says that all anchors are ``factor`` times as large."""
+    """Return the option of a config that makes all anchors ``factor`` times as large."""
     if getattr(generator, 'octave_base_scale', None):
         return f'octave_base_scale={generator.octave_base_scale * factor:.3g}'
     scales = getattr(generator, 'scales', None)

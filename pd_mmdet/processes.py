@@ -1,4 +1,4 @@
-"""The end of a process among several that train or test together."""
+"""Clean end of a process in distributed training or testing."""
 
 import gc
 
@@ -6,11 +6,11 @@ from torch import distributed
 
 
 def leave_group() -> None:
-    """End the process group while Python still runs; call it when the runner is out of scope.
+    """End the process group while Python still runs. Call this when the runner is out of scope.
 
-    A thread of gloo's group that is left when the interpreter ends, and holds a tensor, aborts the
-    process, whereupon torchrun kills the others. The group ends when nothing refers to it any more,
-    as the model in its wrapper does.
+    A thread of the gloo backend that still holds a tensor when the interpreter ends aborts the
+    process, and then torchrun kills the other processes. The group ends only when nothing refers to
+    it; a model in its distributed wrapper does.
     """
     if distributed.is_initialized():
         gc.collect()

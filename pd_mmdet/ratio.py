@@ -1,4 +1,4 @@
-"""The ratio k between the sides of the large and the small image."""
+"""The ratio k: side length of the large image over that of the small image."""
 
 import math
 from fractions import Fraction
@@ -11,15 +11,15 @@ def parse_ratio(value: int | float | str | Fraction) -> Fraction:
     """Read a ratio as an exact fraction.
 
     Args:
-        value: side length of the large image over the small one, as a number (2, 1.5) or a
+        value: Side length of the large image over the small one, as a number (2, 1.5) or a
             string ('2', '1.5', '3/2').
 
     Returns:
         p/q in lowest terms, larger than 1, with q at most 4.
 
     Raises:
-        TypeError: the value is neither a number nor a string.
-        ValueError: the value can't be read, is at most 1, or has a larger denominator.
+        TypeError: The value is neither a number nor a string.
+        ValueError: The value is not a fraction, or is at most 1, or its denominator is above 4.
     """
     wanted = f'a fraction p/q larger than 1 with q <= {MAX_DENOMINATOR}, such as 2, 1.5 or "4/3"'
     if isinstance(value, bool) or not isinstance(value, (Real, str)):
@@ -34,7 +34,7 @@ def parse_ratio(value: int | float | str | Fraction) -> Fraction:
 
 
 def _fraction(value: float) -> Fraction:
-    """The fraction a float stands for: 4/3, computed in floating point, means 4/3."""
+    """Return the fraction that a float stands for: the float nearest to 4/3 stands for 4/3."""
     if not math.isfinite(value):
         raise ValueError
     near = Fraction(value).limit_denominator(MAX_DENOMINATOR)

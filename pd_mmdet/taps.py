@@ -12,22 +12,24 @@ from torch.utils._pytree import tree_leaves
 
 
 class Tap(NamedTuple):
-    """A place in a model: the path of a module, and which levels of its output are meant."""
+    """A place in a model whose output is read: the path of a module, and levels of its output."""
 
     path: str
     levels: slice
 
     @classmethod
     def parse(cls, text: str) -> Tap:
-        """Read ``'neck'``, ``'neck.afp[1:]'`` or ``'backbone[0]'``.
+        """Read a tap from text, such as ``'neck'``, ``'neck.afp[1:]'`` or ``'backbone[0]'``.
 
         Raises:
-            ValueError: If ``text`` is not a module's path with an optional index or slice.
+            ValueError: ``text`` is not a module's path with an optional index or slice.
         """
         number = r'(-?\d+)'
         match = re.fullmatch(rf'([\w.]+)(?:\[(?:{number}|{number}?:{number}?)\])?', str(text))
         if match is None:
-            raise ValueError(f"tap {text!r}: write a module's path, 'neck' or 'neck[1:3]'")
+            raise ValueError(
+                f"tap {text!r}: write a module's path such as 'neck', or with levels 'neck[1:3]'"
+            )
         path, *numbers = match.groups()
         index, start, stop = (None if text is None else int(text) for text in numbers)
         if index is not None:
@@ -35,30 +37,41 @@ class Tap(NamedTuple):
         return cls(path, slice(start, stop))
 
     def select(self, output: Any) -> list[Tensor]:
-        """The chosen levels of a tapped output, as a list of maps.
+        """Return the selected levels of a tapped output.
+
+        Args:
+            output: A feature map, or a sequence with one for each level.
 
         Raises:
-            ValueError: If it has none of them.
+            ValueError: The output has none of the selected levels.
         """
         levels = as_levels(output)
         chosen = levels[self.levels]
         if not chosen:
-            raise ValueError(f'tap {self.path!r} has {len(levels)} levels, none is selected')
+            raise ValueError(
+                f'tap {self.path!r} has {len(levels)} levels, but its index or slice selects none '
+                'of them'
+            )
         return chosen
 
 
 def as_levels(output: Any) -> list:
-    """A tapped output as a list with an entry a level; one map is a list of one."""
+    """Return a tapped output as a list with one entry for each level; a tensor is one level."""
     return [output] if isinstance(output, Tensor) else list(output)
 
 
 def find_module(model: nn.Module, path: str, side: str) -> nn.Module:
-    """The module that a tap names.
+    """Find a module by its path.
+
+    Args:
+        model: The model that contains it.
+        path: Its path, as in ``model.named_modules()``.
+        side: Name of the model in messages.
 
     Raises:
-        ValueError: If there is none; the message says which names exist near it.
+        ValueError: There is no such module. The message lists similar names.
     """
-    # Taps ask in every step: the list of all modules is for the message alone.
+    # This runs in every step, so all modules are listed only for the message.
     with suppress(AttributeError):
         if path:
             return model.get_submodule(path)
@@ -73,12 +86,12 @@ def find_module(model: nn.Module, path: str, side: str) -> nn.Module:
 
 
 _watching: ContextVar[tuple[Taps, ...]] = ContextVar('watching', default=())
-"""The taps whose ``with`` block runs."""
+"""The taps that are collecting outputs, inside their ``with`` block."""
 
 
 @contextmanager
 def unseen() -> Iterator[None]:
-    """Hide what modules put out from all taps: a pass that is made beside the one they watch."""
+    """Hide all outputs from all taps inside a ``with`` block, for an extra forward pass."""
     token = _watching.set(())
     try:
         yield
@@ -88,7 +101,7 @@ def unseen() -> Iterator[None]:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """A model in eval mode; afterwards each module's own mode comes back."""
+    """Set a model to eval mode inside a ``with`` block; then restore the mode of each module."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -99,24 +112,24 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 class _AllTapped(Exception):
-    """Ends a forward whose remaining part nobody reads."""
+    """Stop a forward pass when all tapped outputs are there."""
 
 
 class Taps(AbstractContextManager):
-    """Collect what named modules put out during one forward pass.
+    """Collect the outputs of modules during one forward pass, inside a ``with`` block.
+
+    Outputs inside a ``with unseen():`` block are not collected.
 
     Args:
-        model: The tapped model; its modules keep their hooks, which do nothing outside of the
-            ``with`` block: what is compiled does not see hooks that are registered inside of it.
+        model: The tapped model. The hooks stay on its modules and do nothing outside the ``with``
+            block, because a compiled model does not see hooks that are added after compilation.
         paths: Paths of the modules, as in ``model.named_modules()``.
-        side: What the model is called in messages.
-        stop: End the forward pass (and the ``with`` block) once all outputs are there.
-
-    What runs inside of a ``with unseen():`` block is not collected.
+        side: Name of the model in messages.
+        stop: Stop the forward pass (and leave the ``with`` block) once all outputs are there.
 
     Raises:
-        ValueError: If a path names nothing, or a module runs twice in the pass, or a later in-place
-            operation overwrote its output: neither has *the* output to hand over.
+        ValueError: A path names no module; or a module runs twice in the pass; or a later in-place
+            operation has changed its output.
     """
 
     def __init__(
@@ -136,7 +149,7 @@ class Taps(AbstractContextManager):
         return self
 
     def see(self, module: nn.Module, output: Any) -> None:
-        """Keep what a module puts out, if it is a tapped one."""
+        """Keep the output of a module, if the module is tapped."""
         for path, tapped in self.modules.items():
             if tapped is module:
                 self._keep(path, output)
@@ -144,7 +157,7 @@ class Taps(AbstractContextManager):
     def _keep(self, path: str, output: Any) -> None:
         if path in self.outputs:
             raise ValueError(
-                f'tap {path!r} runs more than once in a forward pass: tap another place'
+                f'tap {path!r} runs more than once in a forward pass; tap a module that runs once'
             )
         self.outputs[path] = output
         self._versions[path] = versions(output)
@@ -163,9 +176,9 @@ class Taps(AbstractContextManager):
 
 
 def _hook(module: nn.Module) -> None:
-    """Let a module hand over what goes on from it, which the last of its hooks can replace."""
+    """Register the hook of taps as a module's last one, since any hook can replace the output."""
     hooks = module._forward_hooks
-    if next(reversed(hooks.values()), None) is _hand_over:  # copies of a module carry it, too
+    if next(reversed(hooks.values()), None) is _hand_over:  # a copied module has the hook already
         return
     for key in [key for key, hook in hooks.items() if hook is _hand_over]:
         del hooks[key]
@@ -173,15 +186,15 @@ def _hook(module: nn.Module) -> None:
 
 
 def _hand_over(module: nn.Module, args: tuple, output: Any) -> None:
-    """A forward hook: what a module puts out, to the taps that watch.
+    """Pass the output of a module to all collecting taps: a forward hook.
 
-    It knows no model and no taps, so that it stays right in a copy of the model.
+    The hook refers to no model and no taps, so that it also works in a copy of the model.
     """
     for taps in _watching.get():
         taps.see(module, output)
 
 
 def versions(output: Any) -> list[int]:
-    """How often each map of an output was written to; inference mode does not count that."""
+    """Count how often each tensor of an output was changed in place; not in inference mode."""
     maps = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
     return [leaf._version for leaf in maps if not leaf.is_inference()]

@@ -1,4 +1,4 @@
-"""Images of any kind as pictures, and pictures that may fail without harm."""
+"""Conversion of images for display, and saving of pictures without raising errors."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 GREY = 2
-"""Images of so many channels or less have no colours: their first channel is shown."""
+"""Images with at most this number of channels are shown in grey, by their first channel."""
 
 
 def to_display(image: Tensor, bgr: bool = True) -> np.ndarray:
-    """Make of an image what a screen shows.
+    """Convert an image to 8-bit RGB for display.
 
-    Of one or two channels the first is shown in grey, of more the first three as colours. Values
-    of 8 bit stay as they are; others are spread over 0 to 255, the least shown to the greatest, as
-    nothing says what they are measured in. Images that are to be compared are put side by side
-    first, so that they are spread alike.
+    An image with one or two channels is shown in grey, by its first channel; an image with more
+    channels is shown in colour, by its first three. uint8 values stay as they are. Other values
+    are scaled so that the smallest becomes 0 and the largest 255, because their range is unknown.
+    To compare several images, put them side by side first, so that all are scaled alike.
 
     Args:
-        image: (C, H, W), of any number of channels and any type.
-        bgr: Whether blue comes first, as OpenCV reads files, or red.
+        image: (C, H, W), with any number of channels, of any type.
+        bgr: True: the first channel is blue, as OpenCV reads files. False: it is red.
 
     Returns:
-        (H, W, 3), red first, of 8 bit.
+        (H, W, 3), RGB, uint8.
     """
     shown = image[:1].expand(3, -1, -1) if len(image) <= GREY else image[:3]
     if shown.dtype != torch.uint8:
         shown = shown.double()
         least, greatest = shown.aminmax()
-        # An image of one value is black: nothing can be told apart in it.
+        # An image with equal values everywhere becomes black.
         scale = 255 / (greatest - least) if greatest > least else 0
         shown = ((shown - least) * scale).round().byte()
     if len(image) > GREY and bgr:
@@ -43,16 +43,16 @@ def to_display(image: Tensor, bgr: bool = True) -> np.ndarray:
 
 
 def save_picture(draw: Callable[[], Figure], path: Path) -> bool:
-    """Write a picture of results that are written already.
+    """Draw a picture and save it. An error is only printed to stderr.
 
-    Whatever hinders it is said on stderr, and is no reason to end what went well.
+    A picture shows results that are saved already, so a failure must not stop the program.
 
     Args:
         draw: Makes the picture.
         path: The file.
 
     Returns:
-        Whether it was written.
+        True if the file was written.
     """
     try:
         draw().savefig(path)

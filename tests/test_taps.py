@@ -74,7 +74,7 @@ def test_parse_and_select(text, path, levels):
     + ['neck[1,2]', 'neck[1][2]', '[1]', 'neck [1]', 'roi-head', ['neck']],
 )
 def test_a_text_that_is_no_tap_is_an_error(text):
-    with pytest.raises(ValueError, match=r"write a module's path, 'neck' or 'neck\[1:3\]'"):
+    with pytest.raises(ValueError, match=r"write a module's path such as 'neck', .*'neck\[1:3\]'"):
         Tap.parse(text)
 
 
