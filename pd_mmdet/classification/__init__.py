@@ -1,7 +1,7 @@
-"""Pixel distillation of MMPretrain's classifiers.
+"""Pixel distillation for MMPretrain's classifiers.
 
-Configs switch it on: ``custom_imports = dict(imports=['pd_mmdet.classification'])``. It needs
-MMPretrain, which detection does without.
+To use it, write ``custom_imports = dict(imports=['pd_mmdet.classification'])`` in a config. It
+needs MMPretrain, which detection does not need.
 """
 
 from .classifier import PixelDistillClassifier

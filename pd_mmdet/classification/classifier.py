@@ -22,19 +22,19 @@ HEAD = 'head'
 
 @MODELS.register_module()
 class PixelDistillClassifier(Distiller):
-    """A classifier that learns from a teacher which reads another view.
+    """A classifier that learns from a teacher. The two may read different views.
 
-    It serves stage 1 (teacher → assistant, both on ``hr``), stage 2 (assistant on ``hr`` →
-    student on ``lr``) and the one-stage baseline; what differs is configuration. See
-    :class:`Distiller` for the arguments. A term at ``head`` compares logits, every other one
-    feature maps. Classifiers that read images of different sizes end in maps of different sizes;
-    the larger one is averaged down.
+    The config decides which stage it trains: stage 1 (teacher → assistant, both read ``hr``),
+    stage 2 (the assistant reads ``hr`` → the student reads ``lr``), or the one-stage baseline. See
+    :class:`Distiller` for the arguments. A term whose tap is ``head`` compares logits; every other
+    term compares feature maps. If the maps have different sizes, because the classifiers read
+    images of different sizes, the larger map is averaged down.
 
     Raises:
-        NotImplementedError: The student or the teacher is no ``ImageClassifier`` with one label an
-            image.
-        ValueError: Also if student and teacher have different classes, or a loss needs labels
-            which the student's batch augmentations mix.
+        NotImplementedError: The student or the teacher is not an ``ImageClassifier``, or its
+            images have several labels.
+        ValueError: Student and teacher have different numbers of classes; or a loss needs labels
+            that the student's batch augmentations mix; or as for :class:`Distiller`.
     """
 
     registry = MODELS
@@ -51,7 +51,10 @@ class PixelDistillClassifier(Distiller):
                 getattr(model.head, 'num_classes', None) for model in (self, self.teacher.model)
             )
             if student and teacher and student != teacher:
-                raise ValueError(f'the student has num_classes={student}, the teacher {teacher}')
+                raise ValueError(
+                    f'the student has num_classes={student}, the teacher {teacher}: they must be '
+                    'equal'
+                )
             check_positions(self, self.teacher.model)
 
     def check_pipeline(self, transforms: Sequence[BaseTransform]) -> None:
@@ -71,7 +74,7 @@ class PixelDistillClassifier(Distiller):
             if isinstance(model.head, ArcFaceClsHead):
                 raise TypeError(
                     f'the head of the {side} is an ArcFaceClsHead, whose logits have a margin in '
-                    'training only: compare features, at neck or backbone'
+                    'training only: compare features instead, with taps such as neck or backbone'
                 )
         built = LogitTerm(probe, **term)
         if self.data_preprocessor.batch_augments is not None:
@@ -82,9 +85,9 @@ class PixelDistillClassifier(Distiller):
 def _check_classifier(model: nn.Module, side: str) -> None:
     reason = None
     if not isinstance(model, ImageClassifier) or not model.with_head:
-        reason = 'only an ImageClassifier with a head distils'
+        reason = 'it must be an ImageClassifier with a head'
     elif isinstance(model.head, MultiLabelClsHead):
-        reason = 'its images have several labels'
+        reason = 'its images have several labels; it must have one label per image'
     if reason:
         kinds = [type(part).__name__ for part in (model, getattr(model, 'head', None)) if part]
         raise NotImplementedError(f'the {side} is a {" with ".join(kinds)}: {reason}')

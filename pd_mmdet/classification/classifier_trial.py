@@ -1,4 +1,4 @@
-"""What a classifier makes of a few images: the trial of a teacher."""
+"""Trial of a teacher: score a classifier on a few images."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from ..distillers.detector_trial import TeacherScore
 
 
 def try_classifier(model: BaseModel, images: DataLoader) -> TeacherScore | None:
-    """Top-1 accuracy of a classifier; the score is 0 for guessing and 1 for all right.
+    """Measure the top-1 accuracy of a classifier.
 
     Args:
         model: The classifier.
-        images: Batches of one.
+        images: Batches of one image.
 
     Returns:
-        None where the images have no labels.
+        Its score, scaled so that random guessing has 0 and all images right have 1; None if the
+        images have no labels.
     """
     samples = [model.test_step(batch)[0] for batch in images]
     right = [

@@ -1,4 +1,4 @@
-"""The paired preprocessor of classifiers."""
+"""Paired data preprocessor of classifiers."""
 
 from fractions import Fraction
 from typing import Any
@@ -16,10 +16,10 @@ from ..data_preprocessor import PairedDataPreprocessor
 
 @MODELS.register_module()
 class PairedClsDataPreprocessor(PairedDataPreprocessor):
-    """Pairs of MMPretrain's ``ClsDataPreprocessor``, see :class:`PairedDataPreprocessor`.
+    """Pair of MMPretrain's ``ClsDataPreprocessor``, see :class:`PairedDataPreprocessor`.
 
-    The student's ``Mixup`` and ``CutMix``, if it has them, mix all views alike, drawn once, and
-    the data samples carry the mixed scores; other batch augmentations are refused.
+    The student's ``Mixup`` and ``CutMix``, if it has them, mix all views in the same way. The data
+    samples have the mixed scores. Other batch augmentations are refused.
     """
 
     registry = MODELS
@@ -33,12 +33,12 @@ class PairedClsDataPreprocessor(PairedDataPreprocessor):
             if augment is not None and type(augment) not in (Mixup, CutMix):
                 raise ValueError(
                     f"the student's batch augmentation {type(augment).__name__} can't be applied "
-                    'to paired views; only Mixup and CutMix can'
+                    'to paired views; only Mixup and CutMix can be'
                 )
 
     def _forward_paired(self, data: dict[str, Any]) -> dict:
         view = self.views['student']
-        # ISRD needs it, and a pipeline's meta_keys may have left it out.
+        # ISRD needs img_shape, but the meta_keys of a pipeline may leave it out.
         for sample, img in zip(data['data_samples'], data['inputs'][view], strict=True):
             if 'img_shape' not in sample:
                 sample.set_metainfo(dict(img_shape=tuple(img.shape[-2:])))
@@ -47,8 +47,9 @@ class PairedClsDataPreprocessor(PairedDataPreprocessor):
     def _augment(self, tensors: dict[str, Tensor], samples: list[DataSample]) -> None:
         """Mix all views at once, as channels of one image.
 
-        Its pixels are the cells of the finest grid that both views have: p x p pixels of ``hr``
-        are q x q of ``lr``, where the ratio is p/q. So a mixed ``lr`` shows the mixed ``hr``.
+        At ratio p/q, p × p pixels of ``hr`` cover the same part of the photograph as q × q pixels
+        of ``lr``. Each such block becomes one pixel with many channels, so that both views have
+        the same number of pixels and are cut at the same places.
         """
         if self.student.batch_augments is None or 'gt_score' not in samples[0]:
             return
@@ -63,7 +64,7 @@ class PairedClsDataPreprocessor(PairedDataPreprocessor):
             sample.set_gt_score(score)
 
     def _pixels_of_a_cell(self) -> dict[str, int]:
-        """The side of a cell in each side's pixels; a pixel where there is but one view."""
+        """Return the side of a block in pixels of each side's view; 1 if there is one view only."""
         paired = {'hr', 'lr'} <= {*self.views.values()}
         ratio = self.ratio if paired else Fraction(1)
         sides = dict(hr=ratio.numerator, lr=ratio.denominator)

@@ -248,7 +248,7 @@ def test_it_follows_the_device_and_has_no_state():
 
 def test_a_ratio_that_is_not_the_datas_is_refused():
     for collate in (default_collate, pseudo_collate):
-        with pytest.raises(ValueError, match="data's ratio is 2 .* the distiller's is 4"):
+        with pytest.raises(ValueError, match="data's ratio is 2 .*, but the distiller's is 4"):
             paired(ratio=4)(batch(2, collate=collate), training=True)
 
 
