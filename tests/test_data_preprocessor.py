@@ -378,7 +378,7 @@ def test_a_ratio_that_is_not_the_datas_is_refused():
 def test_a_view_that_the_batch_lacks_is_named():
     data = batch()
     del data['inputs']['hr']
-    match = r"teacher reads view 'hr' but the batch carries \['lr'\]: add 'hr' to LowResolution"
+    match = r"teacher reads view 'hr' but the batch has \['lr'\]: add 'hr' to LowResolution"
     with pytest.raises(ValueError, match=match):
         paired()(data, training=True)
     assert paired()(data, training=False)
@@ -398,7 +398,7 @@ def test_a_student_that_reads_hr_is_not_given_annotations_of_lr():
         (dict(ratio=1), ValueError, 'ratio must be'),
         (dict(student_view='mr'), ValueError, "student_view must be .* got 'mr'"),
         (dict(teacher_view='mr'), ValueError, "teacher_view must be .* got 'mr'"),
-        (dict(student_view='hr', target=True), ValueError, "is for student_view='lr'"),
+        (dict(student_view='hr', target=True), ValueError, "needs student_view='lr'"),
         (dict(teacher=dict(type='BaseDataPreprocessor')), TypeError, 'teacher.*BaseDataPre'),
     ],
 )

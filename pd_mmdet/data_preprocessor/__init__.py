@@ -1,4 +1,4 @@
-"""Batches of paired views: each side gets its view, normalised and padded its way."""
+"""Data preprocessors of paired views: normalise and pad the views of student and teacher."""
 
 from .detection import PairedDetDataPreprocessor
 from .paired import PairedDataPreprocessor

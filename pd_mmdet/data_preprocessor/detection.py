@@ -1,4 +1,4 @@
-"""The paired preprocessor of detectors."""
+"""Paired data preprocessor of detectors."""
 
 import copy
 import math
@@ -14,9 +14,9 @@ from .paired import PairedDataPreprocessor
 
 @MODELS.register_module()
 class PairedDetDataPreprocessor(PairedDataPreprocessor):
-    """Pairs of MMDetection's ``DetDataPreprocessor``, see :class:`PairedDataPreprocessor`.
+    """Pair of MMDetection's ``DetDataPreprocessor``, see :class:`PairedDataPreprocessor`.
 
-    The student's ``BatchSyncRandomResize``, if it has one, resizes all views together; other batch
+    The student's ``BatchSyncRandomResize``, if it has one, resizes all views together. Other batch
     augmentations are refused.
     """
 
@@ -27,7 +27,7 @@ class PairedDetDataPreprocessor(PairedDataPreprocessor):
 
     def _to_pair(self, side: DetDataPreprocessor, divisor: int) -> DetDataPreprocessor:
         side = super()._to_pair(side, divisor)
-        side.pad_mask = side.pad_seg = True  # to the same multiples as the image
+        side.pad_mask = side.pad_seg = True  # masks must have the padded size of the image
         return side
 
     def _check_augments(self) -> None:
@@ -36,13 +36,13 @@ class PairedDetDataPreprocessor(PairedDataPreprocessor):
             if not isinstance(augment, BatchSyncRandomResize):
                 raise ValueError(
                     f"the student's batch augmentation {type(augment).__name__} can't be applied "
-                    'to paired views; only BatchSyncRandomResize can'
+                    'to paired views; only BatchSyncRandomResize can be'
                 )
             if augment._size_divisor % divisor:
                 raise ValueError(
                     f"the student's BatchSyncRandomResize draws multiples of size_divisor="
-                    f'{augment._size_divisor}; to suit both sides at ratio {self.ratio} they must '
-                    f'be multiples of {divisor}'
+                    f'{augment._size_divisor}; to suit student and teacher at ratio {self.ratio} '
+                    f'they must be multiples of {divisor}'
                 )
 
     def _augment(self, tensors: dict[str, Tensor], samples: list[DetDataSample]) -> None:
@@ -55,7 +55,7 @@ class PairedDetDataPreprocessor(PairedDataPreprocessor):
         tensors: dict[str, Tensor],
         samples: list[DetDataSample],
     ) -> None:
-        """Let the student's view be resized, and bring the others to the matching size."""
+        """Resize the student's view, then the other views to the matching size."""
         student_view = self.views['student']
         tensors['student'], _ = augment(tensors['student'], samples)
         size = tensors['student'].shape[-2:]
@@ -63,7 +63,7 @@ class PairedDetDataPreprocessor(PairedDataPreprocessor):
         for name in [name for name in tensors if name != 'student']:
             view = self.views[name]
             follower = copy.copy(augment)
-            follower._interval = math.inf  # never draws
+            follower._interval = math.inf  # so that it never draws another size
             follower._input_size = tuple(
                 int(side * scale[view] / scale[student_view]) for side in size
             )

@@ -1,4 +1,4 @@
-"""What the paired preprocessors of detectors and classifiers share."""
+"""Base class of the paired data preprocessors of detectors and classifiers."""
 
 import copy
 import math
@@ -16,30 +16,33 @@ from ..ratio import parse_ratio
 class PairedDataPreprocessor(BaseDataPreprocessor):
     """Prepare batches for a student and a teacher that may read different views.
 
-    In training, each side's view is normalised as that side's own preprocessor does, and padded
-    so that ``hr``'s padded shape is exactly ``ratio`` times ``lr``'s and suits both sides. Outside
-    of training, and for ordinary batches, it is the student's own preprocessor.
+    There are up to three *sides*: ``student``, ``teacher``, and ``target`` (the image that ISRD
+    rebuilds). In training, the view of each side is normalised by the side's own preprocessor, and
+    padded so that the padded ``hr`` is exactly ``ratio`` times as large as the padded ``lr`` and
+    both sizes suit student and teacher. In testing, and for batches of one view, only the
+    student's preprocessor runs.
 
-    A task's face names the stock preprocessor of its sides and augments whole batches.
+    Subclasses name the ordinary preprocessor (``stock``) of their task and apply its batch
+    augmentations.
 
     Args:
-        student: the student's own preprocessor, built or its config; of the stock type where that
-            names none.
-        ratio: side of ``hr`` over side of ``lr``, see :func:`parse_ratio`.
-        teacher: the teacher's own, likewise; None where there is no teacher.
-        student_view: what the student reads, 'lr' or 'hr'.
-        teacher_view: what the teacher reads.
-        target: also yield what ISRD rebuilds: ``hr`` in the student's normalisation.
+        student: The student's preprocessor, or its config; ``type`` may be left out.
+        ratio: Side length of ``hr`` over that of ``lr``, see :func:`parse_ratio`.
+        teacher: The teacher's preprocessor, or its config; None if there is no teacher.
+        student_view: View that the student reads, 'lr' or 'hr'.
+        teacher_view: View that the teacher reads, 'lr' or 'hr'.
+        target: Also return the target of ISRD: ``hr`` in the student's normalisation.
 
     Raises:
-        TypeError: a side's preprocessor is not of the stock type.
-        ValueError: an option is not as above, or a batch augmentation can't be paired.
+        TypeError: A preprocessor is not of the type ``stock``.
+        ValueError: An option has an unknown value, or a batch augmentation of the student cannot
+            be applied to paired views.
     """
 
     registry: Registry
     stock: type[BaseDataPreprocessor]
-    channel_order: str  # the stock type's attribute that says whether it swaps channels
-    packing: str  # the transform that packs pairs
+    channel_order: str  # attribute of the stock type: True if it swaps channels
+    packing: str  # name of the transform that packs paired views
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
             sides['teacher'] = self._build('teacher', teacher)
         if target:
             if student_view != 'lr':
-                raise ValueError(f"target=True is for student_view='lr'; got {student_view!r}")
+                raise ValueError(f"target=True needs student_view='lr'; got {student_view!r}")
             self.views['target'] = 'hr'
             sides['target'] = self.student
         for name, view in self.views.items():
@@ -86,10 +89,10 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
         return preprocessor
 
     def _pad_divisors(self, sides: dict[str, BaseDataPreprocessor]) -> dict[str, int]:
-        """What each view's padded sides are multiples of, in training."""
+        """Compute the divisor of the padded height and width of each view, in training."""
         divisors: dict[str, list[int]] = dict(hr=[], lr=[])
         for name, side in sides.items():
-            # The target follows whatever the student's view is padded to.
+            # The target has no divisor: its padding follows from that of the student's view.
             divisors[self.views[name]].append(1 if name == 'target' else side.pad_size_divisor)
         hr, lr = math.lcm(*divisors['hr']), math.lcm(*divisors['lr'])
         if divisors['hr'] and divisors['lr']:
@@ -98,14 +101,14 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
         return dict(hr=hr, lr=lr)
 
     def _to_pair(self, side: BaseDataPreprocessor, divisor: int) -> BaseDataPreprocessor:
-        """A copy that pads to multiples of ``divisor`` and doesn't augment by itself."""
+        """Copy a preprocessor so that it pads to multiples of ``divisor`` and does not augment."""
         side = copy.deepcopy(side)
         side.pad_size_divisor = divisor
         side.batch_augments = None
         return side
 
     def _sources(self) -> dict[str, str]:
-        """For each side, the first one whose tensor is the same."""
+        """Find for each side the first side that has the same tensor, to compute it only once."""
         first: dict[tuple, str] = {}
         return {
             name: first.setdefault((self.views[name], *self._normalisation(side)), name)
@@ -118,18 +121,22 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
         return (type(side), repr(statistics), channels, side.pad_value)
 
     def _check_augments(self) -> None:
-        """Refuse, by a ValueError, a student's batch augmentation that can't be paired."""
+        """Refuse a batch augmentation of the student that cannot be applied to paired views.
+
+        Raises:
+            ValueError: There is one.
+        """
         raise NotImplementedError
 
     def _augment(self, tensors: dict[str, Tensor], samples: list) -> None:
-        """Let the student's batch augmentations change all views together, in place.
+        """Apply the student's batch augmentations to all views together, in place.
 
-        Only the student's: a teacher's own were for its training, and both sides must see the
-        same image.
+        Those of the teacher are ignored: they belong to its training, and both must see the same
+        image.
 
         Args:
-            tensors: what ``sources`` name, by side: (N, C, H, W), normalised and padded.
-            samples: the student's data samples.
+            tensors: Images (N, C, H, W) by side, normalised and padded.
+            samples: The student's data samples.
         """
         raise NotImplementedError
 
@@ -137,21 +144,22 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
         """Prepare a batch.
 
         Args:
-            data: ``inputs``, of one view or a dict of one entry per view: a list of images
-                (C, H, W), or stacked (N, C, H, W); and ``data_samples``, those of the student.
-            training: whether the batch is for training.
+            data: ``inputs``: the images of one view, or a dict with the images of each view. The
+                images are a list of (C, H, W) or a tensor (N, C, H, W). ``data_samples``: those of
+                the student.
+            training: True for training.
 
         Returns:
-            In training on paired views, ``inputs=dict(student=(N, C, H, W), teacher=…,
-            target=…)``, of the sides there are (sides share their tensor if it is the same), and
-            the student's ``data_samples``. Otherwise what the student's own preprocessor makes of
-            its view.
+            In training on paired views ``inputs=dict(student=(N, C, H, W), teacher=…, target=…)``
+            with the sides that exist (equal sides share one tensor), and the student's
+            ``data_samples``. Otherwise the result of the student's preprocessor for its view.
 
         Raises:
-            ValueError: the batch lacks a view that is read, or its ratio is another one.
+            ValueError: The batch has not all views that are read, or its ratio is not ``ratio``.
         """
         for side in (self.student, *self.paired.values()):
-            side._device = self.device  # only the outermost preprocessor is told where it went
+            # The runner tells only the outermost preprocessor that the model moves.
+            side._device = self.device
         if not isinstance(data['inputs'], Mapping):
             if not training or len(self.paired) == 1:
                 return self.student(data, training)
@@ -163,12 +171,12 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
         return self.student({**data, 'inputs': data['inputs'][view]}, training)
 
     def _as_paired(self, data: dict) -> dict:
-        """Read a batch of one view as a paired one, where both sides read the same."""
-        view, *others = set(self.views.values())
-        if others:
+        """Convert a batch of one view to a paired batch, if all sides read this view."""
+        view, *more = set(self.views.values())
+        if more:
             raise ValueError(
-                f'the batch carries one view, but training reads {self.views}: let the training '
-                f"pipeline end with LowResolution(views=('hr', 'lr')) and {self.packing}"
+                f'the batch has one view, but training reads {self.views}: end the training '
+                f"pipeline with LowResolution(views=('hr', 'lr')) and {self.packing}"
             )
         return {**data, 'inputs': {view: data['inputs']}}
 
@@ -177,14 +185,14 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
             view = self.views[name]
             if view not in images:
                 raise ValueError(
-                    f'{name} reads view {view!r} but the batch carries {sorted(images)}: '
+                    f'{name} reads view {view!r} but the batch has {sorted(images)}: '
                     f'add {view!r} to LowResolution(views=…)'
                 )
         if not {'hr', 'lr'} <= images.keys():
             return
         if self.views['student'] == 'hr':
             raise ValueError(
-                "the student reads view 'hr' but the batch carries both views, with the "
+                "the student reads view 'hr' but the batch has both views, with the "
                 "annotations of 'lr': set LowResolution(views=['hr'])"
             )
         for large, small in zip(images['hr'], images['lr'], strict=True):
@@ -192,7 +200,7 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
             if shape != tuple(self.ratio * side for side in small_shape):
                 raise ValueError(
                     f"the data's ratio is {Fraction(shape[0], small_shape[0])} ({shape} over "
-                    f"{small_shape}) where the distiller's is {self.ratio}: set "
+                    f"{small_shape}), but the distiller's is {self.ratio}: set "
                     f"LowResolution(ratio='{self.ratio}')"
                 )
 
@@ -203,7 +211,7 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
         for name in dict.fromkeys(self.sources.values()):
             view = self.views[name]
             if view not in images:
-                # Once, though two sides that normalise differently read it.
+                # Move each view to the device only once, even if two sides read it.
                 images[view] = self.paired[name].cast_data(data['inputs'][view])
             batch = dict(inputs=images[view])
             if name == 'student':

@@ -5,9 +5,9 @@ from mmengine.logging import print_log
 
 @DATASETS.register_module()
 class BCCDDataset(XMLDataset):
-    """Blood cells in 364 photographs of 640×480 (BCCD), annotated in VOC's format.
+    """BCCD: blood cells in 364 photographs of 640×480 pixels, annotated in the format of VOC.
 
-    Boxes without area are dropped, and named in the log.
+    Boxes without area are dropped. The log names their files.
     """
 
     METAINFO = dict(
@@ -16,7 +16,7 @@ class BCCDDataset(XMLDataset):
     )
 
     def parse_data_info(self, img_info: dict) -> dict:
-        """One image's annotation, see :meth:`XMLDataset.parse_data_info`."""
+        """Read the annotation of one image, see :meth:`XMLDataset.parse_data_info`."""
         data_info = super().parse_data_info(img_info)
         kept = [instance for instance in data_info['instances'] if _has_area(instance['bbox'])]
         dropped = len(data_info['instances']) - len(kept)
