@@ -1,4 +1,4 @@
-"""What a poor camera does to an image besides making it small."""
+"""Degradations of a poor camera: blur, noise and JPEG compression."""
 
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -7,27 +7,28 @@ import cv2
 import numpy as np
 
 Random = ModuleType | np.random.RandomState
-"""``numpy.random`` itself or a generator of its own."""
+"""The module ``numpy.random``, or a generator with a seed."""
 
 JPEG_CHANNELS = ((), (1,), (3,))
-"""What follows height and width in the shape of an image that JPEG can hold."""
+"""Shapes, without height and width, of the images that JPEG can store."""
 
 
 class Degradation:
     """Blur, downsample, add noise and compress, in the order of a real camera.
 
-    Each strength is a number, or a (low, high) range from which it is drawn for every image.
+    Each argument is a number, or a range (low, high) from which it is drawn for every image.
 
     Args:
-        blur: standard deviation of a Gaussian, in pixels of the large image; 0 is none.
-        noise: standard deviation of Gaussian noise, in the values that the image has (of the 256
-            levels of a uint8, the 65536 of a uint16, …); 0 is none. Whole numbers are rounded and
-            kept in the range of their dtype, floats stay as they are.
-        jpeg: quality of JPEG compression, a whole number from 1 to 100; None is none. For images
-            of 8 bits, see :func:`is_8_bit`, with one or three channels.
+        blur: Standard deviation of the Gaussian blur in pixels of the large image, 0 or more;
+            0: no blur.
+        noise: Standard deviation of the Gaussian noise in values of the image (0 to 255 for uint8,
+            0 to 65535 for uint16, …), 0 or more; 0: no noise. Images of an integer type are
+            rounded and clipped to its range.
+        jpeg: Quality of JPEG compression, a whole number from 1 to 100; None: no compression. It
+            needs 8-bit images, see :func:`is_8_bit`, with one or three channels.
 
     Raises:
-        ValueError: a strength is out of its range, or a range is not (low, high).
+        ValueError: A number is out of its range, or a range is not (low, high).
     """
 
     def __init__(
@@ -45,10 +46,18 @@ class Degradation:
     def __call__(
         self, img: np.ndarray, downsample: Callable[[np.ndarray], np.ndarray], random: Random
     ) -> np.ndarray:
-        """Degrade ``img``, (H, W) or (H, W, C); its dtype is kept.
+        """Degrade an image.
+
+        Args:
+            img: The large image, (H, W) or (H, W, C).
+            downsample: Makes the small image.
+            random: Source of random numbers.
+
+        Returns:
+            The small image, of the same dtype.
 
         Raises:
-            ValueError: ``jpeg`` is set, but JPEG cannot hold the image.
+            ValueError: ``jpeg`` is set, but JPEG cannot store the image.
         """
         if self.jpeg is not None:
             _check_jpeg(img)
@@ -72,7 +81,7 @@ def _range(name: str, value: float | Sequence[float]) -> tuple[float, float]:
     low_high = tuple(value) if isinstance(value, Sequence) else (value, value)
     if len(low_high) != 2 or not 0 <= low_high[0] <= low_high[1] < float('inf'):
         raise ValueError(
-            f'degradation {name} must be a number >= 0 or a range (low, high) of such; '
+            f'degradation {name} must be a number >= 0 or a range (low, high) of such numbers; '
             f'got {value!r}'
         )
     return low_high[0], low_high[1]
@@ -81,9 +90,9 @@ def _range(name: str, value: float | Sequence[float]) -> tuple[float, float]:
 def _check_jpeg(img: np.ndarray) -> None:
     if not is_8_bit(img) or img.shape[2:] not in JPEG_CHANNELS:
         raise ValueError(
-            'degradation jpeg: JPEG holds 8 bits a value and one or three channels; got an image '
+            'degradation jpeg: JPEG stores 8-bit values in one or three channels; got an image '
             f'of {img.dtype}, shape {img.shape} and values from {img.min()} to {img.max()}. '
-            'Leave jpeg out'
+            'Remove jpeg'
         )
 
 
@@ -96,21 +105,21 @@ def _jpeg(img: np.ndarray, quality: int) -> np.ndarray:
 
 
 def is_8_bit(img: np.ndarray) -> bool:
-    """Whether an image has the values of one of 8 bits, 0 to 255.
+    """Tell whether the values of an image are those of an 8-bit image, 0 to 255.
 
-    Floats may be what a photometric transform made of such an image, so they may leave the range.
-    They are no such image if all are in [0, 1] or one is beyond twice the range.
+    A photometric transform may have made floats of an 8-bit image, and they may be a little out of
+    this range. Floats are not 8-bit values if all are in [0, 1], or one is above 2 · 255.
     """
     if not np.issubdtype(img.dtype, np.floating):
         return img.dtype == np.uint8
     low, high = img.min(), img.max()
-    # In a black image of 8 bits all are in [0, 1], too, but whole.
+    # The values of a black 8-bit image are in [0, 1], too, but they are whole numbers.
     unit = low >= 0 and high <= 1 and (img % 1).any()
     return not unit and high <= 2 * 255
 
 
 def to_dtype(img: np.ndarray, dtype: np.dtype | type) -> np.ndarray:
-    """The image in another dtype: rounded and clipped where that is one of whole numbers."""
+    """Convert an image to another dtype; for an integer type, round and clip it first."""
     if np.issubdtype(dtype, np.integer):
         levels = np.iinfo(dtype)
         img = np.clip(np.rint(img), levels.min, levels.max)
@@ -118,5 +127,10 @@ def to_dtype(img: np.ndarray, dtype: np.dtype | type) -> np.ndarray:
 
 
 def like(img: np.ndarray, changed: np.ndarray) -> np.ndarray:
-    """What OpenCV made of an image, with the image's last dimension: it drops one of a channel."""
+    """Restore the last dimension of an image with one channel, which OpenCV has dropped.
+
+    Args:
+        img: The image before OpenCV's operation.
+        changed: The result of the operation.
+    """
     return changed.reshape(*changed.shape[:2], *img.shape[2:])

@@ -1,4 +1,4 @@
-"""Crops to a fixed size that the ratio must divide."""
+"""Check that the ratio divides the fixed size to which a pipeline resizes its images."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from ..ratio import parse_ratio
 
 
 def check_fixed_size(pipeline: Iterable, ratio: int | float | str | Fraction) -> None:
-    """Refuse a crop to a size that the ratio does not divide.
+    """Refuse a pipeline that resizes or crops to a fixed size that the ratio does not divide.
 
-    ``LowResolution`` would pad it, so that a network made for one size of image reads another.
+    ``LowResolution`` would pad such an image, and a network made for the fixed size would read
+    another size.
 
     Args:
-        pipeline: Configs of transforms, or transforms. Those inside of others, and those after
-            ``LowResolution``, are not looked at.
-        ratio: Side of the large image over the small one, see :func:`parse_ratio`.
+        pipeline: Transforms, or their configs. Nested transforms, and those after
+            ``LowResolution``, are ignored.
+        ratio: p/q, side length of the large image over the small one, see :func:`parse_ratio`.
 
     Raises:
-        ValueError: The last transform that resizes fixes sides that are no multiples of p, where
-            the ratio is p/q.
+        ValueError: The last transform that resizes or crops fixes a side that is not a multiple of
+            p.
     """
     ratio = parse_ratio(ratio)
     large = takewhile(lambda transform: type_name(transform) != 'LowResolution', pipeline)
@@ -44,16 +45,16 @@ def check_fixed_size(pipeline: Iterable, ratio: int | float | str | Fraction) ->
 
 
 def _fixed_sides(transform: Any) -> tuple[int, ...]:
-    """Return the sides that a transform gives every image, in pixels; () if they differ."""
+    """Return the sides in pixels that all images have after a transform; () if they differ."""
     size = _option(transform, fixed_side(type_name(transform)) or '')
     sides = (size,) if isinstance(size, Integral) else tuple(size or ())
-    # A RandomCrop's may be relative.
+    # The size of a RandomCrop may be relative.
     whole = all(isinstance(side, Integral) for side in sides)
     return sides if whole and not _option(transform, 'keep_ratio') else ()
 
 
 def _nearest(sides: tuple[int, ...], p: int) -> Iterable[int | tuple[int, ...]]:
-    """Return the nearest multiples of p below and above, one number where all are equal."""
+    """Return the nearest multiples of p below and above; one number each if all sides are equal."""
     below = tuple(max(side // p, 1) * p for side in sides)
     above = tuple(-(-side // p) * p for side in sides)
     return (sides[0] if len(set(sides)) == 1 else sides for sides in (below, above))

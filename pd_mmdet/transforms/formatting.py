@@ -1,4 +1,4 @@
-"""Packing of paired results."""
+"""Packing of paired views."""
 
 from typing import Any
 
@@ -13,11 +13,12 @@ class PackPaired(BaseTransform):
     """Pack both views of an image, with the annotations of the small one.
 
     Paired results ``dict(hr=…, lr=…)`` become ``dict(inputs=dict(hr=Tensor, lr=Tensor),
-    data_samples=…)``. The data sample is the student's, who reads ``lr``: nobody reads annotations
-    of the teacher's view. Results of one view are packed exactly as the stock transform packs them.
+    data_samples=…)``, with images (C, H, W). The data sample is that of the student, which reads
+    ``lr``; annotations of ``hr`` are not used. Results of one view are packed exactly as by the
+    ordinary transform (``stock``).
 
     Args:
-        options: those of the stock transform.
+        options: Options of the ordinary transform.
     """
 
     stock: type[BaseTransform]
@@ -45,10 +46,10 @@ class PackPairedDetInputs(PackPaired):
 
 
 def _planar(img: np.ndarray) -> np.ndarray:
-    """Copy an image (H, W, C) into the memory order of a packed one.
+    """Copy an image (H, W, C) into the memory order of a packed image, (C, H, W).
 
-    OpenCV splits channels several times faster than the stock packing transposes them, which
-    pays for the second view.
+    OpenCV splits channels several times faster than the ordinary packing transposes them. This
+    saves as much time as the second view costs.
     """
     height, width, *channels = img.shape
     planes = np.empty((*(channels or [1]), height, width), img.dtype)

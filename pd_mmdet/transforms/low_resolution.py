@@ -21,10 +21,10 @@ VIEWS = ('hr', 'lr')
 INTERPOLATIONS = ('area', 'bilinear', 'bicubic', 'nearest')
 
 _BOXES = ('gt_bboxes', 'proposals')
-# What these hold doesn't depend on the size of the image.
+# These values do not depend on the size of the image.
 _WITHOUT_PIXELS = (
     *('gt_bboxes_labels', 'gt_ignore_flags', 'gt_instances_ids', 'proposals_scores'),
-    *('gt_label', 'gt_label_difficult', 'gt_score'),  # of classification
+    *('gt_label', 'gt_label_difficult', 'gt_score'),  # classification
 )
 _KNOWN = frozenset(
     (*_BOXES, *_WITHOUT_PIXELS, 'img', 'gt_masks', 'gt_seg_map', 'homography_matrix', 'border')
@@ -33,29 +33,31 @@ _KNOWN = frozenset(
 
 @TRANSFORMS.register_module()
 class LowResolution(BaseTransform):
-    """Make the views ``hr`` and ``lr`` of one image, after every augmentation and before packing.
+    """Make the views ``hr`` and ``lr`` of one image, after all augmentations and before packing.
 
     ``hr`` is the image, padded at the right and bottom to a multiple of p, where the ratio is
-    k = p/q; ``lr`` is ``hr`` made k times smaller. Boxes, masks, ``scale_factor``, shapes,
-    ``border`` and ``homography_matrix`` follow: in ``lr`` they are those of ``hr`` divided by k.
-    ``ori_shape`` and the raw ``instances`` stay those of the file, so that predictions on either
-    view are brought back to it.
+    k = p/q. ``lr`` is ``hr`` made k times smaller. Boxes, masks, shapes, ``scale_factor``,
+    ``border`` and ``homography_matrix`` of ``lr`` are those of ``hr`` divided by k. ``ori_shape``
+    and the raw ``instances`` stay in pixels of the file, so predictions on either view can be
+    converted back to it.
 
     Args:
-        ratio: side of ``hr`` over side of ``lr``: a number or 'p/q', see :func:`parse_ratio`.
-        views: what to yield. Both: the results become ``dict(hr=<results>, lr=<results>)``.
-            One: they stay an ordinary results dict, that view's.
-        interpolation: 'area' (the mean weighted by area), 'bilinear', 'bicubic' or 'nearest'.
-        degradation: options of :class:`Degradation` (``blur``, ``noise``, ``jpeg``), applied to
-            ``lr`` only; ``noise`` is in the image's own values.
-        seed: with a seed, what is drawn for an image depends only on it and on ``img_id``, or
-            ``sample_idx`` where that is missing: for testing. Without, it is drawn from numpy's
-            global state.
-        min_side: the least side of ``lr`` in pixels, as a rule the stride of the finest level.
+        ratio: k, side length of ``hr`` over that of ``lr``: a number or 'p/q', see
+            :func:`parse_ratio`.
+        views: The views to return. Both: the results become ``dict(hr=results, lr=results)``.
+            One: the results stay an ordinary dict, that of this view.
+        interpolation: 'area' (mean weighted by area), 'bilinear', 'bicubic' or 'nearest'.
+        degradation: Options of :class:`Degradation` (``blur``, ``noise``, ``jpeg``), applied to
+            ``lr`` only.
+        seed: Seed of the random degradation, for testing: the result then depends only on the seed
+            and the ``img_id`` of the image (or ``sample_idx``, if it has none). None: use numpy's
+            global random state.
+        min_side: Smallest height and width of ``lr`` in pixels; usually the stride of the finest
+            level.
 
     Raises:
-        ValueError: an option is not as above; an image is too small (with its file name); the
-            results hold an annotation which the transform can't bring to the small image.
+        ValueError: An option has an unknown value; or an image is too small (the message names its
+            file); or the results have an annotation that cannot be converted to the small image.
     """
 
     def __init__(
@@ -76,7 +78,9 @@ class LowResolution(BaseTransform):
             )
         unknown = set(degradation or ()) - {'blur', 'noise', 'jpeg'}
         if unknown:
-            raise ValueError(f"degradation has 'blur', 'noise' and 'jpeg'; got {sorted(unknown)}")
+            raise ValueError(
+                f"degradation has the options 'blur', 'noise' and 'jpeg'; got {sorted(unknown)}"
+            )
         self.views = tuple(views)
         self.interpolation = interpolation
         self.degradation = Degradation(**degradation) if degradation else None
@@ -87,7 +91,7 @@ class LowResolution(BaseTransform):
         """Make the views of one image.
 
         Args:
-            results: of an ordinary pipeline; changed in place to those of ``hr``.
+            results: Results of an ordinary pipeline; changed in place to those of ``hr``.
         """
         _refuse_unknown(results)
         self._pad(results)
@@ -138,7 +142,7 @@ class LowResolution(BaseTransform):
         if 'gt_seg_map' in results:
             small['gt_seg_map'] = _resize(results['gt_seg_map'], shape, 'nearest')
         small['scale_factor'] = tuple(factor / k for factor in results['scale_factor'])
-        if 'border' in results:  # where in its padding RandomCenterCropPad put the image
+        if 'border' in results:  # the place of the image in the padding of RandomCenterCropPad
             small['border'] = results['border'] / np.float32(k)
         if 'homography_matrix' in results:
             to_small = np.diag([1 / k, 1 / k, 1]).astype(np.float32)
@@ -176,17 +180,17 @@ def _refuse_unknown(results: dict) -> None:
             value, (np.ndarray, torch.Tensor, BaseBoxes, BaseInstanceMasks)
         ):
             raise ValueError(
-                f'LowResolution does not know how to bring {key!r} ({type(value).__name__}) to the '
-                f'small image; it knows {sorted(_KNOWN)}. Remove the key from the results before '
-                'it if nothing reads it'
+                f'LowResolution cannot convert {key!r} ({type(value).__name__}) to the small '
+                f'image; it knows {sorted(_KNOWN)}. If nothing reads this key, remove it from the '
+                'results before LowResolution'
             )
 
 
 def _contiguous(img: np.ndarray) -> np.ndarray:
-    """Settle what numpy has only indexed: swapped channels, a flip sideways.
+    """Copy an image that is a numpy view with swapped channels or flipped sideways.
 
-    OpenCV copies such images pixel by pixel before each of its operations, which takes longer
-    than everything else here.
+    OpenCV copies such a view pixel by pixel before each operation, which takes longer than
+    everything else here.
     """
     if img.strides[1] < 0:
         return like(img, cv2.flip(_contiguous(img[:, ::-1]), 1))
@@ -210,11 +214,11 @@ def _shrink_boxes(boxes: BaseBoxes | np.ndarray, ratio: float) -> BaseBoxes | np
 
 
 def _shrink_masks(masks: BaseInstanceMasks, shape: tuple[int, int]) -> BaseInstanceMasks:
-    # On bitmaps this is the majority; nearest would shift them by (k - 1) / 2 pixels.
+    # On bitmaps this is a majority vote; 'nearest' would shift them by (k - 1) / 2 pixels.
     return masks.resize(shape, interpolation='area')
 
 
 def _resize(img: np.ndarray, shape: tuple[int, int], interpolation: str) -> np.ndarray:
-    if img.ndim == 3 and img.shape[2] > 4:  # than OpenCV has area means for
+    if img.ndim == 3 and img.shape[2] > 4:  # OpenCV's area mean has at most four channels
         return cv2.merge([_resize(plane, shape, interpolation) for plane in cv2.split(img)])
     return like(img, mmcv.imresize(img, shape[::-1], interpolation=interpolation, backend='cv2'))

@@ -6,15 +6,15 @@ from mmdet.structures.mask import BitmapMasks
 
 
 class MasksOfBothViews(BitmapMasks):
-    """Bitmap masks of the large image that have those of the small one with them.
+    """Bitmap masks of the large image that also carry the masks of the small image.
 
-    An assistant reads the large image and wants the small masks at every step. So they are made
-    where the item is loaded, by one of the loader's processes; resizing to their shape, by area,
-    hands them over. They follow when masks are picked or padded; nothing else keeps them.
+    An assistant reads the large image, but its losses need the masks of the small one in every
+    step. So they are made once, by a process of the data loader. ``resize`` to their shape, with
+    interpolation 'area', returns them. Indexing and padding keep them; other operations drop them.
 
     Args:
-        large: The masks.
-        small: The same, of the small image.
+        large: Masks of the large image.
+        small: Masks of the small image, in the same order.
     """
 
     def __init__(self, large: BitmapMasks, small: BitmapMasks) -> None:
@@ -28,7 +28,7 @@ class MasksOfBothViews(BitmapMasks):
         large = super().pad(out_shape, pad_val)
         height, odd_height = divmod(out_shape[0] * self.small.height, self.height)
         width, odd_width = divmod(out_shape[1] * self.small.width, self.width)
-        if odd_height or odd_width:  # of a detector that reads the large image only
+        if odd_height or odd_width:  # a detector that needs no small masks
             return large
         return MasksOfBothViews(large, self.small.pad((height, width), pad_val))
 

@@ -260,7 +260,7 @@ def test_labels_of_whole_images_stay():
 
 @pytest.mark.parametrize('key', ['gt_keypoints', 'gt_depth', 'corners', 'mask'])
 def test_an_unknown_annotation_is_refused(key):
-    with pytest.raises(ValueError, match=f"does not know how to bring '{key}'"):
+    with pytest.raises(ValueError, match=f"cannot convert '{key}'"):
         LowResolution(2)(results_of(photograph(), **{key: np.zeros((3, 2))}))
 
 
