@@ -225,7 +225,7 @@ def _points(generator: Any) -> list[Tensor]:
 
 
 def _joined(boxes: list[Tensor], img_shapes: list[Shape]) -> tuple[Tensor, Tensor]:
-    """Join the boxes (n, 4) of all images; also return each box's image size (n, 2), width first."""
+    """Join the boxes (n, 4) of all images; also return their image sizes (n, 2), width first."""
     sizes = [
         each.new_tensor(shape[::-1]).expand(len(each), 2)
         for each, shape in zip(boxes, img_shapes, strict=True)
