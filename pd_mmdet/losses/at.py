@@ -7,17 +7,17 @@ from .base import FeatureLoss
 
 @MODELS.register_module()
 class ATLoss(FeatureLoss):
-    """Distance of two features in where they are active, whatever their channels and scale.
+    """Compare the attention maps of two features: at which cells they are active.
 
-    The attention map of an image is the mean of squares over channels, brought to unit length; the
-    loss is the mean squared difference of two such maps, over cells and images.
+    The attention map of an image is the mean over channels of the squared feature, divided by its
+    L2 norm. The loss is the mean squared difference of two such maps, over cells and images.
 
-    Channels may differ, heights and widths too: the attention map of the side that has more cells
-    is averaged down. No adapter is needed; one would learn in the student's place.
+    Numbers of channels, heights and widths may differ: the attention map with more cells is
+    averaged down. No adapter is used, because it would learn instead of the student.
 
     Source: attention transfer (Zagoruyko & Komodakis, ICLR 2017, arXiv 1612.03928), equation 2 with
-    squares as the mapping; the distance is squared and averaged as in the authors' code, to which
-    the usual weight of 1000 belongs.
+    squares as the mapping. The distance is squared and averaged as in the authors' code; the usual
+    weight of 1000 belongs to this form.
     """
 
     same_channels = False
@@ -38,9 +38,9 @@ class ATLoss(FeatureLoss):
         return F.mse_loss(self._attention(student, size), self._attention(teacher.detach(), size))
 
     def _attention(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
-        """(N, C, H, W) -> (N, cells), each row of unit length."""
+        """Compute attention maps (N, cells), each of L2 norm 1, of a feature (N, C, H, W)."""
         attention = feature.square().mean(1)
-        # Not always: the pooling has no deterministic gradient on CUDA.
+        # Only if needed, because this pooling has no deterministic gradient on CUDA.
         if attention.shape[1:] != size:
             attention = F.adaptive_avg_pool2d(attention, size)
         return F.normalize(attention.flatten(1))

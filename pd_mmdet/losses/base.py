@@ -1,7 +1,8 @@
 """Base classes of distillation losses: one for each kind of output that is compared.
 
-Derive a loss from the class of its kind, register it in ``MODELS``, and name it in a term. The term
-that builds it reads the attributes here and calls the checks before training starts.
+To add a loss, derive it from the class for its kind of output, register it in ``MODELS``, and name
+it in a term. The term builds the loss, reads the attributes that are defined here, and calls the
+checks before training starts.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ class DistillationLoss(nn.Module):
     """A loss between a student and a teacher. Derive from one of the kinds below.
 
     Attributes:
-        compares (str): What the loss compares, for messages.
+        compares (str): Name of the outputs that the loss compares, for messages.
     """
 
     compares = ''
@@ -23,14 +24,14 @@ class FeatureLoss(DistillationLoss):
     """A loss that compares two feature maps.
 
     ``forward(student, teacher)`` takes maps (N, C, H, W), float32, and returns a scalar; the
-    teacher's map gets no gradient. A loss that is not of this package (``MSELoss``) is treated as
-    one with the defaults.
+    teacher's map gets no gradient. A loss from another package, such as ``MSELoss``, is treated
+    like a loss with the default attributes.
 
     Attributes:
-        same_channels (bool): The maps must have equal numbers of channels; a term puts a 1×1
-            convolution after the student's map where they differ. False: the loss compares any.
-        same_cells (bool): The maps must have equal heights and widths; a term compares levels of
-            equal stride. False: the loss compares two single maps of any sizes.
+        same_channels (bool): True: the maps must have the same number of channels. If they differ,
+            the term puts a 1×1 convolution after the student's map. False: they may differ.
+        same_cells (bool): True: the maps must have the same height and width, so the term compares
+            levels of equal stride. False: two single maps may have different sizes.
     """
 
     compares = 'feature maps'
@@ -41,8 +42,8 @@ class FeatureLoss(DistillationLoss):
 class DenseHeadLoss(DistillationLoss):
     """A loss that compares the outputs of two dense heads, prior by prior.
 
-    ``forward(student, teacher)`` takes two :class:`~pd_mmdet.losses.readers.DenseHeadOutput` of
-    levels with the same priors in the same order, and returns a scalar.
+    ``forward(student, teacher)`` takes two :class:`~pd_mmdet.losses.readers.DenseHeadOutput` and
+    returns a scalar. The levels of both have the same priors in the same order.
     """
 
     compares = 'outputs of dense heads'
@@ -51,14 +52,14 @@ class DenseHeadLoss(DistillationLoss):
         """Refuse a head whose outputs the loss cannot read.
 
         Raises:
-            TypeError: Names the head and what is missing; see :func:`refuse`.
+            TypeError: The loss cannot read the head, see :func:`refuse`.
         """
 
     def check_pair(self, student: nn.Module, teacher: nn.Module) -> None:
         """Refuse two heads whose outputs cannot be compared with each other.
 
         Raises:
-            TypeError: Names what differs.
+            TypeError: The two heads cannot be compared. The message names the option that differs.
         """
 
 
@@ -75,8 +76,8 @@ class RoIHeadLoss(DistillationLoss):
         """Refuse two box heads whose outputs cannot be read or compared.
 
         Raises:
-            TypeError: Names the head and what is missing; see :func:`refuse`.
-            ValueError: Names the option that differs.
+            TypeError: The loss cannot read a head, see :func:`refuse`.
+            ValueError: The two heads cannot be compared. The message names the option that differs.
         """
 
 
@@ -84,10 +85,10 @@ class LogitLoss(DistillationLoss):
     """A loss that compares the logits of two classifiers.
 
     ``forward(student, teacher)`` takes logits (N, classes), float32, and returns a scalar. A loss
-    that is not of this package is treated as one with the defaults.
+    from another package is treated like a loss with the default attributes.
 
     Attributes:
-        with_labels (bool): ``forward`` takes the labels (N,), int64, as a third argument.
+        with_labels (bool): True: ``forward`` takes the labels (N,), int64, as a third argument.
     """
 
     compares = 'logits of classifiers'
@@ -95,5 +96,11 @@ class LogitLoss(DistillationLoss):
 
 
 def refuse(loss: nn.Module, head: nn.Module, needs: str) -> None:
-    """Raise a TypeError that says what a loss needs and a head does not have."""
+    """Raise a TypeError for a loss that cannot read a head.
+
+    Args:
+        loss: The loss.
+        head: The head.
+        needs: What the loss needs, for the message.
+    """
     raise TypeError(f'{type(loss).__name__} cannot serve {type(head).__name__}: needs {needs}.')

@@ -7,15 +7,16 @@ from .base import FeatureLoss
 
 @MODELS.register_module()
 class ChannelWiseKLLoss(FeatureLoss):
-    """Distance of two features in where each channel has its mass.
+    """Compare the distribution of each channel over the positions of a feature map.
 
-    A softmax over the map turns every channel into a distribution over positions; the loss is
+    A softmax over all positions turns each channel into a distribution. The loss is
     KL(teacher || student) * tau^2, averaged over images and channels.
 
     Source: CWD (Shu et al., ICCV 2021, arXiv 2011.13256).
 
     Args:
-        tau (float): Temperature of the softmax, above 0. A larger one looks at wider regions.
+        tau (float): Temperature of the softmax, above 0. With a larger one, positions with smaller
+            values count more.
 
     Raises:
         ValueError: ``tau`` is not above 0.
@@ -24,7 +25,7 @@ class ChannelWiseKLLoss(FeatureLoss):
     def __init__(self, tau: float = 1.0) -> None:
         super().__init__()
         if not tau > 0:
-            raise ValueError(f'tau={tau!r} of ChannelWiseKLLoss must be above 0.')
+            raise ValueError(f'ChannelWiseKLLoss: tau={tau!r} must be above 0')
         self.tau = tau
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

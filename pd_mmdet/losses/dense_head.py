@@ -1,7 +1,7 @@
 """Losses between the outputs of two dense heads in training, prior by prior.
 
-The priors of both are the same for one photograph, in the same order. Each side is read, and its
-boxes are decoded, in the form and the pixels of its own head (see :mod:`pd_mmdet.losses.readers`).
+Both heads have the same priors for a photograph, in the same order. The output of each head is
+read, and its boxes are decoded, by the reader of that head (see :mod:`pd_mmdet.losses.readers`).
 """
 
 import torch
@@ -18,18 +18,21 @@ from .readers import DenseHeadOutput, best_score, has_softmax, reader_of
 
 @MODELS.register_module()
 class DenseHeadClsLoss(DenseHeadLoss):
-    """The teacher's class scores as soft labels of the student, at every prior.
+    """Use the teacher's class scores as soft labels for the student, at every prior.
 
-    Heads with sigmoid scores: quality focal loss (GFL, Li et al., NeurIPS 2020, arXiv 2006.04388),
-    summed over classes. Heads with softmax scores: KL divergence at temperature 1, averaged over
-    classes as MMDetection does. Where a head trains its classes as factors of a product with the
-    objectness, or on objects only (YOLOX, YOLOv3, AutoAssign), the product is compared.
-    The sum over priors is divided by the sum of the teacher's squared best scores, at least 1 and
-    the same in all processes. Squared, because ten thousand background priors at 0.01 would
-    otherwise weigh as much as a hundred objects.
+    - Heads with sigmoid scores: quality focal loss (GFL, Li et al., NeurIPS 2020,
+      arXiv 2006.04388), summed over classes.
+    - Heads with softmax scores: KL divergence at temperature 1, averaged over classes as in
+      MMDetection.
+    - Heads whose class scores are multiplied by an objectness (YOLOX, YOLOv3, AutoAssign): as for
+      sigmoid scores, but the products are compared.
+
+    The loss is the sum over priors, divided by the sum of the squares of the teacher's best scores
+    (at least 1; the mean over all processes). Without the squares, ten thousand background priors
+    with a score of 0.01 would count as much as a hundred objects.
 
     Args:
-        beta (float): Exponent of the quality focal loss' modulating factor.
+        beta (float): Exponent of the modulating factor of the quality focal loss.
     """
 
     def __init__(self, beta: float = 2.0) -> None:
@@ -38,20 +41,27 @@ class DenseHeadClsLoss(DenseHeadLoss):
         self.kl = KnowledgeDistillationKLDivLoss(T=1)
 
     def check_head(self, head: nn.Module) -> None:
-        """Raise TypeError for a head that does not return class scores on fixed priors."""
+        """Refuse a head without class scores on fixed priors.
+
+        Raises:
+            TypeError: The head is one.
+        """
         reader_of(head).check_logits(self, head)
 
     def check_pair(self, student: nn.Module, teacher: nn.Module) -> None:
-        """Raise TypeError for two heads of which one has sigmoid, the other softmax scores."""
+        """Refuse two heads of which one has sigmoid scores and the other softmax scores.
+
+        Raises:
+            TypeError: The heads are such.
+        """
         if has_softmax(student) != has_softmax(teacher):
             scores = [
                 f'{type(head).__name__} {"softmax" if has_softmax(head) else "sigmoid"} scores'
                 for head in (student, teacher)
             ]
             raise TypeError(
-                f"DenseHeadClsLoss: the student's {scores[0]}, the teacher's {scores[1]} cannot be "
-                'compared: '
-                'give both the same loss_cls.use_sigmoid'
+                f"DenseHeadClsLoss cannot compare the student's {scores[0]} with the teacher's "
+                f'{scores[1]}: give both the same loss_cls.use_sigmoid'
             )
 
     def forward(self, student: DenseHeadOutput, teacher: DenseHeadOutput) -> Tensor:
@@ -61,7 +71,7 @@ class DenseHeadClsLoss(DenseHeadLoss):
             Tensor: Scalar, float32.
 
         Raises:
-            ValueError: The two sides have not the same cells.
+            ValueError: The maps of the two heads have different sizes.
         """
         _check_cells(student, teacher)
         pred, soft_label = student.class_logits(), teacher.class_logits().detach()
@@ -71,24 +81,24 @@ class DenseHeadClsLoss(DenseHeadLoss):
         return self._quality_focal(pred, soft_label.sigmoid()) / normaliser
 
     def _quality_focal(self, pred: Tensor, target: Tensor) -> Tensor:
-        # MMDetection's own, for dense targets, has these values, but finds the targets above 0 with
-        # boolean indexing: six times slower here, and a device synchronisation.
+        # MMDetection's quality focal loss for dense targets has the same values, but it is six
+        # times slower: it selects targets above 0 by boolean indexing, which synchronises a GPU.
         entropy = F.binary_cross_entropy_with_logits(pred, target, reduction='none')
         return (entropy * (target - pred.sigmoid()).abs().pow(self.beta)).sum()
 
 
 @MODELS.register_module()
 class DenseHeadBoxLoss(DenseHeadLoss):
-    """IoU loss between the boxes of the two sides, where the teacher is confident.
+    """Compare the boxes of student and teacher by an IoU loss, where the teacher is confident.
 
-    Weights are the teacher's confidences, the scores by which its head ranks boxes (with the
-    centerness, the objectness or the predicted IoU where it has one), 0 below the threshold and
-    for boxes without area; the weighted sum is divided by theirs, at least 1 and the same in all
-    processes.
+    The weight of a prior is the teacher's confidence: the score by which its head ranks boxes
+    (including centerness, objectness or predicted IoU, if the head has one). It is 0 below the
+    threshold, and for boxes without area. The loss is the weighted sum over priors, divided by the
+    sum of the weights (at least 1; the mean over all processes).
 
     Args:
         score_thr (float): Confidence in [0, 1] below which a prior does not count.
-        iou_loss (dict): Config of one of MMDetection's IoU losses.
+        iou_loss (dict): Config of an IoU loss of MMDetection.
     """
 
     def __init__(
@@ -99,7 +109,11 @@ class DenseHeadBoxLoss(DenseHeadLoss):
         self.iou_loss = MODELS.build(iou_loss)
 
     def check_head(self, head: nn.Module) -> None:
-        """Raise TypeError for a head whose boxes cannot be decoded on fixed priors."""
+        """Refuse a head without boxes on fixed priors.
+
+        Raises:
+            TypeError: The head is one.
+        """
         reader_of(head).check_boxes(self, head)
 
     def forward(self, student: DenseHeadOutput, teacher: DenseHeadOutput) -> Tensor:
@@ -109,12 +123,12 @@ class DenseHeadBoxLoss(DenseHeadLoss):
             Tensor: Scalar, float32.
 
         Raises:
-            ValueError: The two sides have not the same cells.
+            ValueError: The maps of the two heads have different sizes.
         """
         _check_cells(student, teacher)
         with torch.no_grad():
             weight = _weight(teacher, self.score_thr)
-            # The teacher is confident at few of ten thousand priors: decode only these.
+            # Decode only the few priors at which the teacher is confident.
             chosen = weight.nonzero().squeeze(1)
             targets = teacher.boxes(chosen)
             weight = weight[chosen] * (targets[:, 2:] > targets[:, :2]).all(1)
@@ -125,13 +139,13 @@ class DenseHeadBoxLoss(DenseHeadLoss):
 
 @MODELS.register_module()
 class DenseHeadDistributionLoss(DenseHeadLoss):
-    """KL divergence between box side distributions, where the teacher is confident.
+    """Compare the distributions of box sides by KL divergence, where the teacher is confident.
 
-    Averaged over bins and the four sides, times T^2; weighted and normalised as in
-    :class:`DenseHeadBoxLoss`.
+    The divergence is averaged over bins and the four sides, and multiplied by T^2. Priors are
+    weighted, and the sum is normalised, as in :class:`DenseHeadBoxLoss`.
 
-    Source: LD (Zheng et al., CVPR 2022, arXiv 2102.12252), on all confident priors instead of a
-    selected region.
+    Source: LD (Zheng et al., CVPR 2022, arXiv 2102.12252), but on all priors at which the teacher
+    is confident, instead of on a selected region.
 
     Args:
         T (int): Temperature, at least 1.
@@ -144,12 +158,20 @@ class DenseHeadDistributionLoss(DenseHeadLoss):
         self.kl = KnowledgeDistillationKLDivLoss(T=T)
 
     def check_head(self, head: nn.Module) -> None:
-        """Raise TypeError for a head that does not predict distributions of box sides."""
+        """Refuse a head that does not predict distributions of box sides.
+
+        Raises:
+            TypeError: The head is one.
+        """
         if not isinstance(head, GFLHead):
             refuse(self, head, 'distributions of box sides (reg_max), as GFLHead returns them')
 
     def check_pair(self, student: GFLHead, teacher: GFLHead) -> None:
-        """Raise TypeError for distributions over different bins."""
+        """Refuse two heads with different numbers of bins.
+
+        Raises:
+            TypeError: ``reg_max`` differs.
+        """
         if student.reg_max != teacher.reg_max:
             raise TypeError(
                 f'DenseHeadDistributionLoss: the student has reg_max={student.reg_max}, the '
@@ -163,7 +185,7 @@ class DenseHeadDistributionLoss(DenseHeadLoss):
             Tensor: Scalar, float32.
 
         Raises:
-            ValueError: The two sides have not the same cells.
+            ValueError: The maps of the two heads have different sizes.
         """
         _check_cells(student, teacher)
         pred, soft_label = _side_distributions(student), _side_distributions(teacher).detach()
@@ -174,7 +196,7 @@ class DenseHeadDistributionLoss(DenseHeadLoss):
 
 
 def _side_distributions(output: DenseHeadOutput) -> Tensor:
-    """Logits (P · 4, bins) of the distributions of the distances of the four box sides."""
+    """Return the logits (P · 4, bins) of the distributions of the four box sides."""
     return output.rows(1).reshape(-1, output.head.reg_max + 1)
 
 
@@ -186,8 +208,8 @@ def _check_cells(student: DenseHeadOutput, teacher: DenseHeadOutput) -> None:
         )
         if student_cells != teacher_cells:
             raise ValueError(
-                f"level {i}: the student's head answers on (N, H, W) = {student_cells}, the "
-                f"teacher's on {teacher_cells}: heads are compared on the same cells only"
+                f"level {i}: the maps of the student's head have (N, H, W) = {student_cells}, "
+                f"those of the teacher's {teacher_cells}: they must be equal"
             )
 
 

@@ -7,23 +7,24 @@ from .base import FeatureLoss
 
 @MODELS.register_module()
 class ICKDLoss(FeatureLoss):
-    """Distance of two features in which of their channels are alike, image by image.
+    """Compare the correlations between channels of two features, image by image.
 
-    The correlation of two channels is the inner product of their maps; each row of the matrix of
-    correlations is brought to unit length. The loss is the squared distance between the rows of
+    The correlation of two channels is the inner product of their maps. Each row of the matrix of
+    correlations is divided by its L2 norm. The loss is the squared distance between the rows of
     student and teacher, averaged over channels and images.
 
-    Heights and widths may differ, channels may not: a 1x1 convolution brings the student's to the
-    teacher's. The matrices take N * C^2 numbers: 1 GB for 64 images and 2048 channels.
+    Heights and widths may differ. If the numbers of channels differ, the term puts a 1x1
+    convolution after the student's map. The matrices have N * C^2 numbers: 1 GB for 64 images and
+    2048 channels.
 
     Source: ICKD (Liu et al., ICCV 2021, arXiv 2202.03680), the loss on inter-channel correlation
-    matrices; rows are normalised, and averaged instead of divided by C^2, as in the authors' code
-    for CIFAR-100, to which the usual weight of 2.5 belongs.
+    matrices. As in the authors' code for CIFAR-100, rows are normalised, and averaged instead of
+    divided by C^2; the usual weight of 2.5 belongs to this form.
     """
 
     same_cells = False
 
-    # A channel with a root mean square below 1e-3 counts as silent: its gradient stays bounded.
+    # Keeps the gradient finite for a channel with a root mean square below 1e-3.
     square_floor = 1e-6
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
@@ -40,7 +41,7 @@ class ICKDLoss(FeatureLoss):
         return difference.square().sum(2).mean()
 
     def _correlation(self, feature: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, C), each row of unit length."""
+        """Compute correlations (N, C, C), with rows of L2 norm 1, of a feature (N, C, H, W)."""
         channels = feature.flatten(2)
         correlation = channels @ channels.transpose(1, 2) / channels.shape[2]
         return F.normalize(correlation, dim=2, eps=self.square_floor)

@@ -7,11 +7,12 @@ from .base import LogitLoss
 
 @MODELS.register_module()
 class KDLoss(LogitLoss):
-    """Distance of two classifiers' probabilities, softened by a temperature.
+    """Compare the probabilities of two classifiers at a temperature.
 
-    KL(teacher || student) of the softmax of logits / T, times T^2, which keeps its gradient at the
-    scale of that of hard labels; averaged over images. The whole of (1 - alpha) * CE + alpha * KL *
-    T^2 is not here: alpha is the weight of the term, 1 - alpha the distiller's ``student_weight``.
+    The loss is KL(teacher || student) of softmax(logits / T), averaged over images, times T^2. The
+    factor T^2 keeps its gradient as large as that of hard labels. For the usual total loss
+    (1 - alpha) * CE + alpha * KL * T^2, set the weight of the term to alpha, and the distiller's
+    ``student_weight`` to 1 - alpha.
 
     Source: Hinton et al., arXiv 1503.02531, section 2.
 
@@ -25,7 +26,7 @@ class KDLoss(LogitLoss):
     def __init__(self, T: float = 4.0) -> None:
         super().__init__()
         if not T > 0:
-            raise ValueError(f'T={T!r} of KDLoss must be above 0.')
+            raise ValueError(f'KDLoss: T={T!r} must be above 0')
         self.T = T
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
@@ -38,5 +39,5 @@ class KDLoss(LogitLoss):
         Returns:
             Tensor: Scalar, at least 0.
         """
-        own, wanted = ((logits / self.T).log_softmax(1) for logits in (student, teacher.detach()))
-        return F.kl_div(own, wanted, reduction='batchmean', log_target=True) * self.T**2
+        pred, target = ((logits / self.T).log_softmax(1) for logits in (student, teacher.detach()))
+        return F.kl_div(pred, target, reduction='batchmean', log_target=True) * self.T**2

@@ -7,15 +7,16 @@ from .base import FeatureLoss
 
 @MODELS.register_module()
 class PearsonLoss(FeatureLoss):
-    """Distance of two features in the pattern of their channels, whatever their scale and offset.
+    """Compare the channels of two features by Pearson's correlation.
 
-    Every channel is brought to zero mean and unit variance over the batch and the map; half the
-    mean squared difference is then 1 - r, with r Pearson's correlation, averaged over channels.
+    The correlation ignores scale and offset. Each channel is normalised to mean 0 and variance 1
+    over the batch and the map. Half the mean squared difference is then 1 - r, where r is Pearson's
+    correlation, averaged over channels.
 
     Source: PKD (Cao et al., NeurIPS 2022, arXiv 2207.02039).
     """
 
-    # Below a standard deviation of 1e-3 a channel counts as constant: its gradient stays bounded.
+    # Keeps the gradient finite for a channel with a standard deviation below 1e-3.
     variance_floor = 1e-6
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The priors on which the outputs of a dense head stand, computed once for maps of a size."""
+"""The priors of a dense head's outputs, computed once for each size of the maps."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class PriorGrid(NamedTuple):
     levels: Tensor
 
     def at(self, rows: Tensor, images: int) -> tuple[Tensor, Tensor]:
-        """Find the priors of rows that run level by level, image by image, prior by prior.
+        """Find the priors of some rows of a dense head's output.
 
         Args:
-            rows: (R,) indices.
-            images: How many images the rows are of.
+            rows: (R,) indices of rows, which are ordered by level, then image, then prior.
+            images: Number of images in the batch.
 
         Returns:
             The priors (R, 4 or 2) and the levels (R,).
@@ -45,8 +45,8 @@ class PriorGrid(NamedTuple):
         return self.priors[chosen], self.levels[place]
 
 
-@lru_cache(maxsize=32)  # an entry may have megabytes
-@torch.inference_mode(False)  # what is cached in testing also serves training
+@lru_cache(maxsize=32)  # an entry may have several megabytes
+@torch.inference_mode(False)  # a tensor that is cached in testing is used in training, too
 def prior_grid(
     generator: AnchorGenerator | MlvlPointGenerator,
     levels: tuple[int, ...],
@@ -56,10 +56,10 @@ def prior_grid(
     """Compute the priors on maps of given sizes.
 
     Args:
-        generator: The head's.
+        generator: The generator of the head.
         levels: Indices of the levels.
         sizes: (rows, columns) of the map of each level.
-        device: Where the priors are wanted.
+        device: Device of the result.
     """
     priors = [
         get_box_tensor(
@@ -75,18 +75,18 @@ def prior_grid(
 
 
 def prior_generator(head: nn.Module) -> AnchorGenerator | MlvlPointGenerator:
-    """Find the generator of the priors on which a head's outputs stand."""
-    # Heads that move or regroup their anchors start from these.
+    """Return the generator of the priors of a head's outputs."""
+    # Heads that move or regroup their anchors have a generator with this other name.
     return getattr(head, 'prior_generator', None) or head.square_anchor_generator
 
 
 def strides_of(head: nn.Module, levels: Tensor) -> Tensor:
-    """Look up the stride, in the head's pixels, of each of the levels (R,): (R, 1)."""
+    """Look up the strides (R, 1), in the head's pixels, of levels (R,)."""
     return by_level([stride[0] for stride in prior_generator(head).strides], levels)
 
 
 def by_level(values: Sequence[float], levels: Tensor) -> Tensor:
-    """Look up the value of each of the levels (R,): (R, 1), float32."""
+    """Look up the values (R, 1), float32, of levels (R,). ``values`` has one for each level."""
     return _column(tuple(values), levels.device)[levels]
 
 

@@ -1,10 +1,10 @@
-"""Read what MMDetection's dense heads return in training: logits, confidences and boxes.
+"""Readers of the outputs of MMDetection's dense heads in training: logits, confidences, boxes.
 
-There is a reader for each family of heads; :func:`reader_of` finds it by the head's class. To
+There is a reader for each family of heads; :func:`reader_of` finds it by the class of the head. To
 support another head, derive a reader and add it to :data:`READERS`.
 
-Results have a row for each prior: level by level, image by image, cell by cell, and the priors of
-one cell.
+Results have one row for each prior. Rows are ordered by level, then image, then cell, then prior of
+the cell. P is the number of priors of all images and compared levels.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from .base import refuse
 from .prior_grid import by_level, prior_generator, prior_grid, strides_of
 
 KNOWN = 'on fixed priors, as AnchorHead, FCOSHead or YOLOXHead returns them'
-MOVED = 'on fixed priors, and its anchors move in every image'
+MOVED = 'on fixed priors, but its anchors move in every image'
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,11 @@ class DenseHeadOutput:
 
     Args:
         head: The head.
-        outputs: All that its ``forward`` returns in training: lists with a map (N, A · d, H, W)
-            for each level.
+        outputs: The return value of its ``forward`` in training: lists with a map (N, A · d, H, W)
+            for each level; A is the number of priors of a cell, d the numbers for each prior.
         levels: Indices of the levels that are compared.
-        scale: Pixels in which the head measures, for one of those in which boxes are wanted.
+        scale: Divisor of the boxes: a length in the head's pixels over the same length in pixels
+            of the result.
     """
 
     head: nn.Module
@@ -69,7 +70,7 @@ class DenseHeadOutput:
     scale: float = 1.0
 
     def rows(self, entry: int) -> Tensor:
-        """Lay out one of the head's outputs as rows (P, d), float32."""
+        """Arrange the head's output number ``entry`` as rows (P, d), float32."""
         priors = prior_generator(self.head).num_base_priors
         maps = [(self.outputs[entry][level], priors[level]) for level in self.levels]
         rows = [each.permute(0, 2, 3, 1).reshape(-1, each.shape[1] // n) for each, n in maps]
@@ -80,14 +81,14 @@ class DenseHeadOutput:
         return reader_of(self.head).class_logits(self)
 
     def confidence(self) -> Tensor:
-        """Return the score (P,) in [0, 1] by which the head ranks its boxes in prediction."""
+        """Return the scores (P,) in [0, 1] by which the head ranks its boxes in prediction."""
         return reader_of(self.head).confidence(self)
 
     def boxes(self, chosen: Tensor) -> Tensor:
-        """Decode boxes (R, 4), x1 y1 x2 y2, of the rows ``chosen`` (R,); not clipped."""
+        """Decode boxes (R, 4), x1 y1 x2 y2, of the rows ``chosen`` (R,), without clipping."""
         reader = reader_of(self.head)
         priors, levels = self._priors(chosen)
-        # Some decode with matrix products, which autocast would round.
+        # Some heads decode with matrix products, which autocast would round.
         with torch.autocast(priors.device.type, enabled=False):
             rows = self.rows(reader.box_entry)[chosen]
             boxes = reader.decode(self.head, rows, priors, levels)
@@ -101,12 +102,20 @@ class DenseHeadOutput:
 
 
 def has_softmax(head: nn.Module) -> bool:
-    """Tell whether the classes of a head compete, the background being the last of them."""
+    """Tell whether a head has softmax scores, with the background as the last class."""
     return not getattr(head, 'use_sigmoid_cls', True)
 
 
 def best_score(head: nn.Module, logits: Tensor) -> Tensor:
-    """(P, channels) -> (P,): the best class' sigmoid score, or 1 - the background's softmax."""
+    """Compute the best scores (P,) from class logits.
+
+    Args:
+        head: The head.
+        logits: (P, classes), or (P, classes + 1) for a softmax.
+
+    Returns:
+        The largest sigmoid score, or 1 minus the softmax score of the background.
+    """
     if has_softmax(head):
         return 1 - logits.softmax(1)[:, -1]
     return logits.amax(1).sigmoid()
@@ -119,20 +128,28 @@ def product_logit(a: Tensor, b: Tensor) -> Tensor:
 
 
 class DenseHeadReader:
-    """Refuse a head of which nothing is known. The base of all readers.
+    """The base class of all readers. It refuses any head.
 
     Attributes:
-        box_entry: Which of the head's outputs encodes its boxes.
+        box_entry: Index of the head's output that encodes its boxes.
     """
 
     box_entry = 1
 
     def check_logits(self, loss: nn.Module, head: nn.Module) -> None:
-        """Raise TypeError, naming the loss, if the head's class logits cannot be read."""
+        """Refuse a head whose class logits cannot be read.
+
+        Raises:
+            TypeError: The head is one. The message names the loss.
+        """
         refuse(loss, head, f'class logits {KNOWN}')
 
     def check_boxes(self, loss: nn.Module, head: nn.Module) -> None:
-        """Raise TypeError, naming the loss, if the head's boxes cannot be decoded."""
+        """Refuse a head whose boxes cannot be decoded.
+
+        Raises:
+            TypeError: The head is one. The message names the loss.
+        """
         refuse(loss, head, f'boxes {KNOWN}')
 
     def class_logits(self, output: DenseHeadOutput) -> Tensor:
@@ -140,26 +157,26 @@ class DenseHeadReader:
         return output.rows(0)
 
     def confidence(self, output: DenseHeadOutput) -> Tensor:
-        """Return the score (P,) by which the head ranks its boxes."""
+        """Return the scores (P,) in [0, 1] by which the head ranks its boxes."""
         return best_score(output.head, self.class_logits(output))
 
     def decode(self, head: nn.Module, rows: Tensor, priors: Tensor, levels: Tensor) -> Tensor:
-        """Decode boxes (R, 4) in the head's pixels from its outputs (R, d) and priors (R, 4|2).
+        """Decode boxes (R, 4), x1 y1 x2 y2 in the head's pixels.
 
         Args:
             head: The head.
-            rows: Outputs of ``box_entry``.
-            priors: The priors of these rows, in the head's pixels.
-            levels: (R,) index of each row's level.
+            rows: (R, d) rows of its output ``box_entry``.
+            priors: The priors of these rows in the head's pixels: anchors (R, 4) or points (R, 2).
+            levels: (R,) index of the level of each row.
         """
         return head.bbox_coder.decode(priors, rows)
 
 
 class PriorReader(DenseHeadReader):
-    """Read a head with class logits in its first output and boxes on fixed priors.
+    """Reader of a head with class logits in its first output and boxes on fixed priors.
 
     Attributes:
-        coders: The kinds of ``bbox_coder`` that are read; none: the head does not use it.
+        coders: Types of ``bbox_coder`` that can be read; () if the head does not use its coder.
     """
 
     coders: tuple[type, ...] = ()
@@ -174,20 +191,20 @@ class PriorReader(DenseHeadReader):
 
 
 class AnchorReader(PriorReader):
-    """Read deltas of anchors: RetinaNet, SSD, YOLOF, RPN."""
+    """Reader of heads that predict deltas of anchors: RetinaNet, SSD, YOLOF, RPN."""
 
     coders = (DeltaXYWHBBoxCoder, LegacyDeltaXYWHBBoxCoder, TBLRBBoxCoder)
 
 
 class GuidedAnchorReader(AnchorReader):
-    """Read logits only: the anchors move."""
+    """Reader of logits only, because the anchors move."""
 
     def check_boxes(self, loss: nn.Module, head: nn.Module) -> None:
         refuse(loss, head, f'boxes {MOVED}')
 
 
 class CascadeRPNReader(DenseHeadReader):
-    """Refuse a stage of Cascade RPN: its anchors move."""
+    """Reader that refuses a stage of Cascade RPN, because its anchors move."""
 
     def check_logits(self, loss: nn.Module, head: nn.Module) -> None:
         refuse(loss, head, f'classes {MOVED}')
@@ -197,81 +214,84 @@ class CascadeRPNReader(DenseHeadReader):
 
 
 class SABLReader(PriorReader):
-    """Read logits only: box sides are chosen among buckets."""
+    """Reader of logits only, because the head selects box sides among buckets."""
 
     def check_boxes(self, loss: nn.Module, head: nn.Module) -> None:
-        refuse(loss, head, 'boxes with a gradient, and its sides are chosen among buckets')
+        refuse(loss, head, 'boxes with a gradient, but it selects box sides among buckets')
 
 
 class CenternessReader(AnchorReader):
-    """Multiply the class score by the third output: ATSS, DDOD."""
+    """Reader of heads that multiply the class score by their third output: ATSS, DDOD."""
 
     def confidence(self, output: DenseHeadOutput) -> Tensor:
         return super().confidence(output) * output.rows(2).sigmoid().flatten()
 
 
 class PAAReader(AnchorReader):
-    """Rank by the geometric mean of the class score and the predicted IoU."""
+    """Reader of PAA: confidence is the geometric mean of class score and predicted IoU."""
 
     def confidence(self, output: DenseHeadOutput) -> Tensor:
         return (super().confidence(output) * output.rows(2).sigmoid().flatten()).sqrt()
 
 
 class DistanceReader(PriorReader):
-    """Read distances of box sides from points, in the head's pixels: RTMDet."""
+    """Reader of distances of box sides from points, in the head's pixels: RTMDet."""
 
     coders = (DistancePointBBoxCoder,)
 
 
 class StrideReader(DistanceReader):
-    """Read distances in strides: CenterNet's update."""
+    """Reader of distances of box sides from points, in strides: CenterNet's update."""
 
     def decode(self, head: nn.Module, rows: Tensor, priors: Tensor, levels: Tensor) -> Tensor:
         return head.bbox_coder.decode(priors, rows * strides_of(head, levels))
 
 
 class FCOSReader(StrideReader):
-    """Multiply the class score by the centerness."""
+    """Reader of FCOS: confidence is class score times centerness."""
 
     def confidence(self, output: DenseHeadOutput) -> Tensor:
         return super().confidence(output) * output.rows(2).sigmoid().flatten()
 
     def decode(self, head: nn.Module, rows: Tensor, priors: Tensor, levels: Tensor) -> Tensor:
-        if head.norm_on_bbox:  # it multiplies by the stride in eval only
+        if head.norm_on_bbox:  # the head multiplies by the stride in eval mode only
             return super().decode(head, rows, priors, levels)
         return head.bbox_coder.decode(priors, rows)
 
 
 class AutoAssignReader(DistanceReader):
-    """Take classes times objectness: the classes alone mean nothing in the background."""
+    """Reader of AutoAssign: class score times objectness.
+
+    The class score alone has no meaning in the background, where it is not trained.
+    """
 
     def class_logits(self, output: DenseHeadOutput) -> Tensor:
         return product_logit(output.rows(0), output.rows(2))
 
 
 class FoveaReader(DistanceReader):
-    """Read logarithms of distances in each level's base length."""
+    """Reader of FoveaBox: logarithms of distances, in units of each level's base length."""
 
     def decode(self, head: nn.Module, rows: Tensor, priors: Tensor, levels: Tensor) -> Tensor:
-        # Its own _bbox_decode clips to the image, beyond which there is no gradient.
+        # The head's _bbox_decode clips boxes to the image: clipped sides would have no gradient.
         return head.bbox_coder.decode(priors, rows.exp() * by_level(head.base_edge_list, levels))
 
 
 class GFLReader(StrideReader):
-    """Read distributions of distances in strides."""
+    """Reader of GFL: distributions of distances, in strides."""
 
     def decode(self, head: nn.Module, rows: Tensor, priors: Tensor, levels: Tensor) -> Tensor:
         return super().decode(head, head.integral(rows), head.anchor_center(priors), levels)
 
 
 class VFNetReader(DistanceReader):
-    """Read the refined boxes."""
+    """Reader of the refined boxes of VFNet."""
 
     box_entry = 2
 
 
 class TOODReader(PriorReader):
-    """Read probabilities, and boxes in strides."""
+    """Reader of TOOD: its class scores are probabilities, its boxes are in strides."""
 
     def class_logits(self, output: DenseHeadOutput) -> Tensor:
         probabilities = output.rows(0)
@@ -282,17 +302,18 @@ class TOODReader(PriorReader):
 
 
 class RepPointsReader(PriorReader):
-    """Read the box around the refined points, which are in strides."""
+    """Reader of RepPoints: the box around the refined points, which are in strides."""
 
     box_entry = 2
 
     def decode(self, head: nn.Module, rows: Tensor, priors: Tensor, levels: Tensor) -> Tensor:
-        boxes = head.points2bbox(rows) if len(rows) else rows[:, :4]  # it takes no empty tensor
+        # points2bbox fails for an empty tensor.
+        boxes = head.points2bbox(rows) if len(rows) else rows[:, :4]
         return boxes * strides_of(head, levels) + priors.repeat(1, 2)
 
 
 class YOLOXReader(PriorReader):
-    """Take classes times objectness, as :class:`AutoAssignReader` does."""
+    """Reader of YOLOX: class score times objectness, as in :class:`AutoAssignReader`."""
 
     def class_logits(self, output: DenseHeadOutput) -> Tensor:
         return product_logit(output.rows(0), output.rows(2))
@@ -303,7 +324,7 @@ class YOLOXReader(PriorReader):
 
 
 class YOLOV3Reader(PriorReader):
-    """Read centre, size, objectness and classes from one output."""
+    """Reader of YOLOv3: centre, size, objectness and classes are in one output."""
 
     box_entry = 0
     coders = (YOLOBBoxCoder,)
@@ -338,7 +359,7 @@ READERS: dict[type, DenseHeadReader] = {
     YOLOXHead: YOLOXReader(),
     object: DenseHeadReader(),
 }
-"""The reader of each family of heads: that of the nearest base class serves."""
+"""Class of a head -> its reader. A head has the reader of its nearest base class."""
 
 
 def reader_of(head: nn.Module) -> DenseHeadReader:

@@ -1,4 +1,4 @@
-"""Losses between what two RoI heads predict for the same boxes."""
+"""Losses between the predictions of two RoI heads for the same boxes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .base import RoIHeadLoss, refuse
 
 
 class RoIHeadOutput(NamedTuple):
-    """What one stage of a RoI head predicts for its boxes.
+    """The predictions of one stage of a RoI head for its RoIs.
 
     Attributes:
         stage: Index of the stage in a cascade; 0 in any other head.
-        rois: Boxes (R, 5): index of the image, x1 y1 x2 y2.
-        cls_score: (R, classes + 1) logits, the background last.
-        bbox_pred: (R, 4) or (R, 4 · classes) deltas; None: the head predicts no boxes.
+        rois: RoIs (R, 5): index of the image, then x1 y1 x2 y2 in the head's pixels.
+        cls_score: Logits (R, classes + 1), the background last.
+        bbox_pred: Deltas (R, 4) or (R, 4 · classes); None if the head predicts no boxes.
     """
 
     stage: int
@@ -34,13 +34,19 @@ class RoIHeadOutput(NamedTuple):
 
 @MODELS.register_module()
 class RoIHeadClsLoss(RoIHeadLoss):
-    """KL divergence of the student's class probabilities from the teacher's, averaged over RoIs.
+    """Compare the class probabilities of two RoI heads.
+
+    The loss is KL(teacher || student), averaged over RoIs.
 
     Source: Hinton et al., arXiv 1503.02531, at temperature 1.
     """
 
     def check_pair(self, student: nn.Module, teacher: nn.Module) -> None:
-        """Raise TypeError for a head without softmax scores."""
+        """Refuse a head without softmax scores.
+
+        Raises:
+            TypeError: The student or the teacher is one.
+        """
         for head in (student, teacher):
             _check_softmax(self, head)
 
@@ -51,7 +57,7 @@ class RoIHeadClsLoss(RoIHeadLoss):
             Tensor: Scalar, float32.
         """
         wanted = teacher.cls_score.detach().float().log_softmax(1)
-        # Its own mean is nan where an image has no RoI.
+        # reduction='batchmean' would be nan if there are no RoIs.
         total = F.kl_div(
             student.cls_score.float().log_softmax(1), wanted, reduction='sum', log_target=True
         )
@@ -60,15 +66,16 @@ class RoIHeadClsLoss(RoIHeadLoss):
 
 @MODELS.register_module()
 class RoIHeadBoxLoss(RoIHeadLoss):
-    """IoU loss between the boxes that the two sides make of a RoI, where the teacher is confident.
+    """Compare the boxes of two RoI heads by an IoU loss, where the teacher is confident.
 
-    Of each RoI the box of the teacher's best class is compared. Weights are the teacher's
-    confidences, one less the background's score, 0 below the threshold; the weighted sum is
-    divided by theirs, at least 1 and the same in all processes.
+    For each RoI the box of the teacher's best class is compared. The weight of a RoI is the
+    teacher's confidence (1 minus the score of the background), and 0 below the threshold. The loss
+    is the weighted sum over RoIs, divided by the sum of the weights (at least 1; the mean over all
+    processes).
 
     Args:
         score_thr (float): Confidence in [0, 1] below which a RoI does not count.
-        iou_loss (dict): Config of one of MMDetection's IoU losses.
+        iou_loss (dict): Config of an IoU loss of MMDetection.
     """
 
     def __init__(
@@ -79,7 +86,12 @@ class RoIHeadBoxLoss(RoIHeadLoss):
         self.iou_loss = MODELS.build(iou_loss)
 
     def check_pair(self, student: nn.Module, teacher: nn.Module) -> None:
-        """Raise TypeError for a head whose boxes cannot be decoded, ValueError for other coders."""
+        """Refuse heads whose boxes cannot be decoded, or that encode them differently.
+
+        Raises:
+            TypeError: A head has no softmax scores, or its boxes cannot be decoded.
+            ValueError: The heads encode boxes with different means or stds.
+        """
         for head in (student, teacher):
             _check_softmax(self, head)
             coder = getattr(head, 'bbox_coder', None)
@@ -92,8 +104,8 @@ class RoIHeadBoxLoss(RoIHeadLoss):
         if student_coder != teacher_coder:
             raise ValueError(
                 "bbox_coder: the student's RoI head has target_means and target_stds "
-                f"{student_coder}, the teacher's {teacher_coder}: {type(self).__name__} needs the "
-                'same'
+                f"{student_coder}, the teacher's {teacher_coder}: for {type(self).__name__} they "
+                'must be equal'
             )
 
     def forward(self, head: BBoxHead, student: RoIHeadOutput, teacher: RoIHeadOutput) -> Tensor:
@@ -122,12 +134,19 @@ def _check_softmax(loss: nn.Module, head: nn.Module) -> None:
     )
     if not one_softmax:
         trained_by = type(getattr(head, 'loss_cls', None)).__name__
-        needs = f'one softmax over classes and background, but this head is trained by {trained_by}'
+        needs = f'one softmax over classes and background, but its loss_cls is a {trained_by}'
         refuse(loss, head, needs)
 
 
 def _decode(head: BBoxHead, rois: Tensor, bbox_pred: Tensor | None, classes: Tensor) -> Tensor:
-    """Boxes (R, 4) in the student's pixels of one class a RoI."""
+    """Decode the box (R, 4) of one class for each RoI.
+
+    Args:
+        head: The student's box head, whose coder decodes.
+        rois: (R, 5) in the student's pixels, and so is the result.
+        bbox_pred: (R, 4) or (R, 4 · classes) deltas.
+        classes: (R,) index of the class for each RoI.
+    """
     assert bbox_pred is not None  # `check_pair` refuses heads without boxes
     deltas = bbox_pred.float().unflatten(1, (-1, 4))
     if deltas.shape[1] > 1:

@@ -7,16 +7,16 @@ from .base import FeatureLoss
 
 @MODELS.register_module()
 class SPLoss(FeatureLoss):
-    """Distance of two features in which images of a batch they find alike.
+    """Compare the similarities between the images of a batch, for two features.
 
-    The similarity of two images is the inner product of their features; each row of the matrix of
-    similarities is brought to unit length. The loss is the mean squared difference of two such
-    matrices, those of the batch of one process: a batch of one image teaches nothing.
+    The similarity of two images is the inner product of their features. Each row of the matrix of
+    similarities is divided by its L2 norm. The loss is the mean squared difference of the matrices
+    of student and teacher, for the batch of one process. For a batch of one image it is 0.
 
-    Channels, heights and widths may all differ. No adapter is needed; one would learn in the
-    student's place.
+    Numbers of channels, heights and widths may differ. No adapter is used, because it would learn
+    instead of the student.
 
-    Source: SP (Tung & Mori, ICCV 2019, arXiv 1907.09682), equations 1 to 3; the usual weight is
+    Source: SP (Tung & Mori, ICCV 2019, arXiv 1907.09682), equations 1 to 3. The usual weight is
     3000.
     """
 
@@ -36,6 +36,6 @@ class SPLoss(FeatureLoss):
         return F.mse_loss(self._similarity(student), self._similarity(teacher.detach()))
 
     def _similarity(self, feature: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, N), each row of unit length."""
+        """Compute similarities (N, N), with rows of L2 norm 1, of a feature (N, C, H, W)."""
         images = feature.flatten(1)
         return F.normalize(images @ images.t())

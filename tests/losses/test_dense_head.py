@@ -281,7 +281,7 @@ def test_refuses_sides_of_different_cells(name, loss):
 # Every head of the zoo
 
 NO_BOXES = dict(
-    SABLRetina='its sides are chosen among buckets', GARetina='its anchors move in every image'
+    SABLRetina='it selects box sides among buckets', GARetina='its anchors move in every image'
 )
 READ = dict(AutoAssign=(0, 2), YOLOX=(0, 2))
 BOX_ENTRY = dict(VFNet=2, VFNetInStrides=2, YOLOV3=0)

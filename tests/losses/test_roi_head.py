@@ -152,8 +152,8 @@ def test_what_has_no_softmax_is_refused(loss):
     sigmoid = dict(type='CrossEntropyLoss', use_sigmoid=True)
     crowd = head('MultiInstanceBBoxHead', num_shared_fcs=1, fc_out_channels=2)
     for other, told in (
-        (head(loss_cls=seesaw), 'cannot serve BBoxHead: .*trained by SeesawLoss'),
-        (head(loss_cls=sigmoid), 'cannot serve BBoxHead: .*trained by CrossEntropyLoss'),
+        (head(loss_cls=seesaw), 'cannot serve BBoxHead: .*loss_cls is a SeesawLoss'),
+        (head(loss_cls=sigmoid), 'cannot serve BBoxHead: .*loss_cls is a CrossEntropyLoss'),
         (head(with_cls=False), 'cannot serve BBoxHead'),
         (crowd, 'cannot serve MultiInstanceBBoxHead'),
         (torch.nn.Linear(2, 2), 'cannot serve Linear'),
