@@ -2,7 +2,7 @@
 
     python benchmarks/report.py
 
-In README.md, docs/benchmark.md and the configs' READMEs, `<!-- end -->` closes what is made anew:
+In README.md, docs/*.md and the configs' READMEs, `<!-- end -->` closes what is made anew:
 
 - after `<!-- results: PATTERN -->` a table of the files of train_tas.py that match: mean and
   standard deviation over seeds;
@@ -43,7 +43,7 @@ BLOCK = re.compile(
 
 def texts() -> list[Path]:
     """Return the texts that have tables of results."""
-    files = [ROOT / 'README.md', ROOT / 'docs' / 'benchmark.md', *ROOT.glob('configs/*/README.md')]
+    files = [ROOT / 'README.md', *ROOT.glob('docs/*.md'), *ROOT.glob('configs/*/README.md')]
     return sorted(file for file in files if BLOCK.search(file.read_text()))
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from mmengine.logging import MMLogger
 
 from pd_mmdet.checkpoint import plain_data_only
-from pd_mmdet.workbench.stages.commands import (
+from pd_mmdet.workbench.commands.options import (
     add_training_options,
     check_training_options,
     how_to_resume,
@@ -76,10 +76,9 @@ def say(number: int, runs: list[Run]) -> None:
 
 
 def run_all(runs: list[Run], args: argparse.Namespace, suite: str) -> None:
-    tool = Path(__file__).parents[1] / 'tools' / 'train.py'
     for number, run in enumerate(runs, 1):
         say(number, runs)
-        train_or_exit(run.stage, tool, args.gpus)
+        train_or_exit(run.stage, args.gpus)
         write_results(args.results, suite, record(run))
 
 

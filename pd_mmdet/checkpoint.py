@@ -127,13 +127,13 @@ def _why_refused(place: str, error: Exception) -> str:
     return f'{place} cannot be read as a checkpoint: {reason.splitlines()[0]}'
 
 
-def _data_types() -> list[tuple[Callable, str]]:
+def _data_types() -> list[Callable | tuple[Callable, str]]:
     """What a checkpoint may name besides what torch allows: NumPy's numbers and text under the
     module names of NumPy 1 and 2, and MMEngine's log history."""
-    rebuild_array = np.empty(0).__reduce__()[0]
-    rebuild_number = np.float64(0).__reduce__()[0]
+    rebuild_array: Any = np.empty(0).__reduce__()[0]
+    rebuild_number: Any = np.float64(0).__reduce__()[0]
     codes = np.typecodes['AllInteger'] + np.typecodes['AllFloat'] + '?SU'
-    numbers = {type(np.dtype(code)) for code in codes}
+    numbers: set[type] = {type(np.dtype(code)) for code in codes}
     return [
         (np.ndarray, 'numpy.ndarray'),
         (np.dtype, 'numpy.dtype'),

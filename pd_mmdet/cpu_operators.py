@@ -21,8 +21,8 @@ OPERATORS = ('carafe', 'carafe'), ('masked_conv', 'masked_conv2d'), ('deform_roi
 def cpu_operators() -> Iterator[None]:
     """Let MMCV's layers use the functions of this module inside of a ``with`` block."""
     with ExitStack() as stack:
-        for module, name in OPERATORS:  # the package has functions of the modules' names
-            module = sys.modules[f'mmcv.ops.{module}']
+        for file, name in OPERATORS:  # the package has functions of the modules' names
+            module = sys.modules[f'mmcv.ops.{file}']
             stack.enter_context(patch.object(module, name, globals()[name]))
         yield
 

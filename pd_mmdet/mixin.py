@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
+
+if TYPE_CHECKING:
+    Mixin = nn.Module
+else:
+    Mixin = object
+"""The base of a mixin: at run time nothing, to a type checker the class that it is put before."""
 
 
 def put_in_front(mixin: type, model: nn.Module) -> Any:
@@ -23,12 +29,13 @@ def put_in_front(mixin: type, model: nn.Module) -> Any:
     Returns:
         The same model.
     """
-    model.__class__ = combined(mixin, type(model))
+    kind: Any = type(model)
+    model.__class__ = combined(mixin, kind)
     return model
 
 
 @cache
-def combined(mixin: type, kind: type[nn.Module]) -> type[nn.Module]:
+def combined(mixin: type, kind: type) -> type:
     """Make the class that inherits a mixin, then the class of a model."""
     name = f'{mixin.__name__}[{kind.__name__}]'
     attributes = dict(
@@ -40,7 +47,7 @@ def combined(mixin: type, kind: type[nn.Module]) -> type[nn.Module]:
     return type(name, (mixin, kind), attributes)
 
 
-def _empty(mixin: type, kind: type[nn.Module]) -> nn.Module:
+def _empty(mixin: type, kind: type) -> nn.Module:
     """Make a model without attributes, for ``pickle`` and ``copy`` to fill."""
     return object.__new__(combined(mixin, kind))
 

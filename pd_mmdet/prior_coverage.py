@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil, sqrt
+from typing import Any
 
 import torch
 from mmdet.models.dense_heads import CondInstBboxHead, FCOSHead, GARPNHead, RPNHead
@@ -30,7 +31,7 @@ Shape = tuple[float, float]
 """(height, width) in pixels of the view that a head reads."""
 
 
-def priors_of(head: nn.Module | None) -> object | None:
+def priors_of(head: nn.Module | None) -> Any:
     """The generator of the priors to which a head's assigner gives boxes; None if it has none."""
     for name in ('approx_anchor_generator', 'prior_generator'):
         generator = getattr(head, name, None)
@@ -101,7 +102,9 @@ def suggest_priors(
     generator, iou = priors_of(head), sufficient_iou(head)
     suited = _suited(head, boxes, img_shapes, iou)
     best, name = _share(suited), 'nothing among other scales and a finer start level'
-    for factor in FACTORS if iou else ():
+    for factor in FACTORS:
+        if not iou:  # the head looks at places, not at overlaps
+            break
         anchors = [_resized(level, factor) for level in generator.base_anchors]
         share = _share(best_ious(anchors, generator.strides, boxes, img_shapes) >= iou)
         if share > best:
@@ -140,15 +143,15 @@ def best_ious(
         boxes: As for :func:`prior_coverage`.
         img_shapes: See above; a level has ceil(side / stride) cells.
     """
-    boxes, sizes = _joined(boxes, img_shapes)
-    best = boxes.new_zeros(len(boxes))
-    for anchors, stride in zip(base_anchors, strides, strict=True):
-        stride = boxes.new_tensor(stride)
+    joined, sizes = _joined(boxes, img_shapes)
+    best = joined.new_zeros(len(joined))
+    for anchors, (x, y) in zip(base_anchors, strides, strict=True):
+        stride = joined.new_tensor((x, y))
         last = (sizes / stride).ceil() - 1
-        cell = ((_centres(boxes)[:, None] - _centres(anchors)) / stride).round().clamp(min=0)
+        cell = ((_centres(joined)[:, None] - _centres(anchors)) / stride).round().clamp(min=0)
         cell = torch.minimum(cell, last[:, None])
         priors = anchors + (cell * stride).repeat(1, 1, 2)
-        best = torch.maximum(best, bbox_overlaps(boxes[:, None], priors)[:, 0].amax(-1))
+        best = torch.maximum(best, bbox_overlaps(joined[:, None], priors)[:, 0].amax(-1))
     return best
 
 
@@ -166,13 +169,13 @@ def contain_a_point(
         boxes: As for :func:`prior_coverage`.
         img_shapes: See above; a level has ceil(side / stride) cells.
     """
-    boxes, sizes = _joined(boxes, img_shapes)
-    found = torch.zeros(len(boxes), dtype=torch.bool)
-    for points, stride in zip(base_points, strides, strict=True):
-        stride = boxes.new_tensor(stride)
+    joined, sizes = _joined(boxes, img_shapes)
+    found = torch.zeros(len(joined), dtype=torch.bool)
+    for points, (x, y) in zip(base_points, strides, strict=True):
+        stride = joined.new_tensor((x, y))
         last = (sizes / stride).ceil() - 1
-        first_inside = ((boxes[:, None, :2] - points) / stride).floor() + 1
-        last_inside = ((boxes[:, None, 2:] - points) / stride).ceil() - 1
+        first_inside = ((joined[:, None, :2] - points) / stride).floor() + 1
+        last_inside = ((joined[:, None, 2:] - points) / stride).ceil() - 1
         inside = first_inside.clamp(min=0) <= torch.minimum(last_inside, last[:, None])
         found |= inside.all(-1).any(-1)
     return found
@@ -206,7 +209,7 @@ def _assigned(head: FCOSHead, boxes: Tensor, img_shape: Shape) -> Tensor:
     return torch.isin(labels, torch.cat(assigned))
 
 
-def _points(generator: object) -> list[Tensor]:
+def _points(generator: Any) -> list[Tensor]:
     """Points, or centres of anchors, (A, 2) at cell (0, 0) of each level."""
     if isinstance(generator, MlvlPointGenerator):
         return [generator.offset * torch.tensor([stride]) for stride in generator.strides]
@@ -235,7 +238,7 @@ def _resized(anchors: Tensor, factor: float) -> Tensor:
     return centres + (anchors - centres) * factor
 
 
-def _scale_option(generator: object, factor: float) -> str:
+def _scale_option(generator: Any, factor: float) -> str:
     """How a config says that all anchors are ``factor`` times as large."""
     if getattr(generator, 'octave_base_scale', None):
         return f'octave_base_scale={generator.octave_base_scale * factor:.3g}'

@@ -20,7 +20,7 @@ datasets = pytest.importorskip('mmpretrain.datasets')
 CONFIGS = ROOT / 'configs'
 SHIPPED = ['resnet_r50-r18_cifar100_k2', 'resnet_r50-r18_in1k_k2', 'resnet_r50-r18_aircraft_k2']
 VIT = ('vision_transformer/vit-tiny-p16_90e_cub', 'resnet/resnet50_120e_cub', 4)
-# Student, teacher and ratio of recipes that the READMEs say how to make: each kind of network once.
+# Student, teacher and ratio of recipes that the READMEs say how to make: every kind of network.
 MADE = [
     VIT,
     ('resnet/resnet18_120e_cub', 'vision_transformer/vit-base-p16_90e_cub', 4),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from pd_mmdet.testing.zoo.chain import Link, Stranger, run_file, write_config
+from pd_mmdet.testing.zoo.chain import Link, Stranger, run_python, write_config
 from tests.helpers import ROOT
 
 README = (ROOT / 'README.md').read_text()
@@ -26,7 +26,7 @@ def commands(of: str) -> list[list[str]]:
 def run(command: list[str]) -> str:
     python, *words = command
     assert python == 'python'
-    return run_file(words)
+    return run_python(words)
 
 
 @pytest.fixture

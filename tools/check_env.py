@@ -1,6 +1,6 @@
 """Check that the installed packages work together, on the device that will train.
 
-Runs one of MMCV's compiled operators; where something is amiss, says what to do about it.
+Runs one of MMCV's compiled operators. Where something is wrong, the message says what to do.
 """
 
 import os
@@ -22,7 +22,7 @@ INSTALL = {
         for pin in PINS
     },
 }
-"""What is needed, in the order in which it can be installed, and the command that does."""
+"""Needed packages, in the order in which they can be installed, and the command for each."""
 
 
 def check_installed() -> None:
@@ -52,7 +52,7 @@ def check_opencv() -> None:
 
 
 def pick_device() -> str:
-    """The device that MMEngine will train on: the GPU if there is one."""
+    """Find the device that MMEngine will train on: the GPU if there is one."""
     import torch
 
     if torch.cuda.is_available():

@@ -58,13 +58,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume',
         action='store_true',
-        help=f'take over what {CACHE} (or {CHAIN_CACHE}) has, but failures',
+        help=f'keep the results in {CACHE} (or {CHAIN_CACHE}), except failures',
     )
     return parser.parse_args()
 
 
 def select(patterns: list[str]) -> list[str]:
-    """The configs that patterns or paths name; exits where one names none."""
+    """Find the configs that patterns or paths name; exit where one names none."""
     known = find_configs()
     chosen: dict[str, None] = {}
     for pattern in patterns:
@@ -78,7 +78,7 @@ def select(patterns: list[str]) -> list[str]:
 
 
 def read_parts(name: str) -> tuple[str, ...] | None:
-    """The parts of a config's model; None where it has none, or one of another library's."""
+    """List the parts of a config's model; None without a model of MMDetection."""
     cfg = read_config(name, imports=False)
     if not cfg.get('model') or cfg.get('default_scope') != 'mmdet':
         return None
@@ -86,7 +86,7 @@ def read_parts(name: str) -> tuple[str, ...] | None:
 
 
 def in_processes(function: Callable, names: Iterable, jobs: int) -> Iterator[tuple[Any, Any]]:
-    """Each name, in the order in which they end, and what the function makes of it or raises."""
+    """Call a function in processes; yield each name and the result or exception as they end."""
     context = multiprocessing.get_context('fork')  # torch and mmdet are imported once
     with ProcessPoolExecutor(jobs, context, initializer=prepare_process) as pool:
         futures = {pool.submit(function, name): name for name in names}
@@ -99,17 +99,17 @@ def in_processes(function: Callable, names: Iterable, jobs: int) -> Iterator[tup
 
 
 def read_all(jobs: int) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-    """The parts of all configs that have a model, and the names of those that nobody can read."""
+    """Read the parts of all configs that have a model; also list the unreadable configs."""
     names = find_configs()
     print(f'Reading {len(names)} configs', flush=True)
     found = dict(in_processes(read_parts, names, jobs))
-    unreadable = sorted(name for name, own in found.items() if isinstance(own, Exception))
+    unreadable = sorted(name for name, result in found.items() if isinstance(result, Exception))
     return {name: found[name] for name in names if isinstance(found[name], tuple)}, unreadable
 
 
 def check_all(names: list[str], args: argparse.Namespace) -> dict[str, Verdict]:
     """Check configs, telling how far it is; what is done is kept in a file."""
-    verdicts = {name: own for name, own in cached(args).items() if name in names}
+    verdicts = {name: verdict for name, verdict in cached(args).items() if name in names}
     CACHE.parent.mkdir(exist_ok=True)
     start = time.time()
     with CACHE.open('a') as file:
@@ -129,13 +129,13 @@ def check_all(names: list[str], args: argparse.Namespace) -> dict[str, Verdict]:
 
 
 def cached(args: argparse.Namespace) -> dict[str, Verdict]:
-    """The verdicts of earlier runs at the same ratio, but failures; without --resume, none."""
+    """Read the verdicts of earlier runs at this ratio, except failures; none if not --resume."""
     if not args.resume:
         CACHE.unlink(missing_ok=True)
     if not CACHE.is_file():
         return {}
     lines = [json.loads(line) for line in CACHE.read_text().splitlines()]
-    verdicts = (Verdict(*own) for ratio, *own in lines if ratio == str(args.ratio))
+    verdicts = (Verdict(*fields) for ratio, *fields in lines if ratio == str(args.ratio))
     return {verdict.config: verdict for verdict in verdicts if verdict.status != 'fails'}
 
 
@@ -175,7 +175,7 @@ def chain(args: argparse.Namespace) -> None:
 
 
 def succeeded(args: argparse.Namespace) -> dict[str, dict[str, str]]:
-    """The outcomes of earlier runs in which all steps succeeded; without --resume, none."""
+    """Read the outcomes of earlier runs whose steps all succeeded; none if not --resume."""
     if not args.resume:
         CHAIN_CACHE.unlink(missing_ok=True)
     if not CHAIN_CACHE.is_file():

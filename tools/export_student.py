@@ -1,39 +1,6 @@
-"""Write a distilled student as a plain MMDetection or MMPretrain config and checkpoint.
+"""Write a distilled student as a plain model: `python tools/export_student.py --help`."""
 
-OUT_DIR gets <name>.py and <name>.pth, named after CONFIG. The library's own tools and inferencers
-take them without this package; the pipelines in the config are those of files that are really
-small: a Resize to the small scale, and no LowResolution. Averaged weights (EMA) are taken where the
-training had them. What is for training only is left out.
-
-An assistant reads large images. The config of a detector's (an AFPDetector) says that it needs this
-package.
-"""
-
-import argparse
-import sys
-from pathlib import Path
-
-from pd_mmdet.workbench.export import export_student
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('config', type=Path, help='config of the distiller: student.py')
-    parser.add_argument('checkpoint', help='a checkpoint that its training wrote')
-    parser.add_argument('out_dir', type=Path, help='folder of the two files; nothing in it is lost')
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    try:
-        config, checkpoint = export_student(args.config, args.checkpoint, args.out_dir)
-    except (FileExistsError, FileNotFoundError, ImportError, ValueError) as error:
-        sys.exit(f'error: {error}')
-    print(f'Written: {config} and {checkpoint}')
-
+from pd_mmdet.workbench.commands.export_student import main
 
 if __name__ == '__main__':
     main()

@@ -100,7 +100,7 @@ install_all() {
 }
 
 # The folder is part of the stamp: an editable package remembers where it lies.
-stamp=$(cat requirements.txt setup.py tools/setup_env.sh | cksum)" $PWD"
+stamp=$(cat requirements.txt pyproject.toml setup.py tools/setup_env.sh | cksum)" $PWD"
 if [ "$(cat "$STAMP" 2> /dev/null)" != "$stamp" ]; then
     python=$(find_python)
     check_python "$python"

@@ -9,7 +9,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from torch import Tensor, nn
 
-from ..mixin import put_in_front, with_preprocessor
+from ..mixin import Mixin, put_in_front, with_preprocessor
 from ..ratio import parse_ratio
 from ..taps import evaluating, unseen
 from .alignable import check_alignable, check_class
@@ -19,7 +19,7 @@ from .rescale import FeatureRescale
 
 
 @MODELS.register_module()
-class AFPDetector:
+class AFPDetector(Mixin):
     """The assistant: a student's detector that reads the large image and answers on its grid.
 
     It *is* the student's detector (same class, same state dict) with, after the neck, features
@@ -79,7 +79,8 @@ class AFPDetector:
 
     def _small_sizes(self, batch_inputs: Tensor) -> list[torch.Size]:
         """(rows, columns) of each level on the small image: found by a try, once a size."""
-        shape = tuple(map(int, batch_inputs.shape[-2:]))  # tensors, when the model is traced
+        height, width = batch_inputs.shape[-2:]
+        shape = int(height), int(width)  # tensors, when the model is traced
         if shape not in self.small_sizes:
             small = [side / self.neck.afp.ratio for side in shape]
             if not all(side.denominator == 1 for side in small):
@@ -136,7 +137,7 @@ class AFPDetector:
         return data_samples and [to_small(sample, self.neck.afp.ratio) for sample in data_samples]
 
 
-class _SequentialNeck:
+class _SequentialNeck(Mixin):
     """Necks that run one after the other; the rescale, which takes the sizes too, is not one."""
 
     def __iter__(self) -> Iterator[nn.Module]:

@@ -1,7 +1,6 @@
 """What a poor camera does to an image besides making it small."""
 
 from collections.abc import Callable, Sequence
-from numbers import Real
 from types import ModuleType
 
 import cv2
@@ -70,13 +69,13 @@ class Degradation:
 
 
 def _range(name: str, value: float | Sequence[float]) -> tuple[float, float]:
-    low_high = (value, value) if isinstance(value, Real) else tuple(value)
+    low_high = tuple(value) if isinstance(value, Sequence) else (value, value)
     if len(low_high) != 2 or not 0 <= low_high[0] <= low_high[1] < float('inf'):
         raise ValueError(
             f'degradation {name} must be a number >= 0 or a range (low, high) of such; '
             f'got {value!r}'
         )
-    return low_high
+    return low_high[0], low_high[1]
 
 
 def _check_jpeg(img: np.ndarray) -> None:
@@ -91,7 +90,9 @@ def _check_jpeg(img: np.ndarray) -> None:
 def _jpeg(img: np.ndarray, quality: int) -> np.ndarray:
     levels = to_dtype(img, np.uint8)
     _, code = cv2.imencode('.jpg', levels, (cv2.IMWRITE_JPEG_QUALITY, quality))
-    return like(img, cv2.imdecode(code, cv2.IMREAD_UNCHANGED)).astype(img.dtype)
+    decoded = cv2.imdecode(code, cv2.IMREAD_UNCHANGED)
+    assert decoded is not None  # OpenCV reads what it wrote
+    return like(img, decoded).astype(img.dtype)
 
 
 def is_8_bit(img: np.ndarray) -> bool:

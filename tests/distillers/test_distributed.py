@@ -263,7 +263,7 @@ def test_two_processes_of_retinanet_accumulate_over_the_halves(glyphs, tmp_path,
     # the processes' confidences.
     model = distilled('RetinaNet', tmp_path, cwd=CWD, pkd=PKD)
     two = Stage('student', config(glyphs, model, tmp_path / 'two'), tmp_path / 'two')
-    two.train(ROOT / 'tools' / 'train.py', gpus=2)
+    two.train(gpus=2)
     halves = [0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11]  # every second image is the other process'
     cfg = config(glyphs, model, tmp_path / 'one', indices=halves, accumulative_counts=2)
     assert_same_in_one_process(load_data(two.checkpoint), cfg)
@@ -275,9 +275,8 @@ def test_every_step_uses_every_parameter(tmp_path, name, objects):
     """So DDP need not look for unused ones."""
     model = build(distilled(name, tmp_path, cwd=CWD, mse=MSE))
     data = batch(classes=len(CLASSES))
-    for samples in data['data_samples'].values():
-        for sample in samples:
-            sample.gt_instances = sample.gt_instances[: None if objects else 0]
+    for sample in data['data_samples']:
+        sample.gt_instances = sample.gt_instances[: None if objects else 0]
     total, _ = model.parse_losses(forward(model, data))
     total.backward()
     assert not [path for path, value in model.named_parameters() if value.grad is None]
@@ -358,7 +357,7 @@ def test_synchronised_norms_have_the_statistics_of_the_joined_batch(glyphs, tmp_
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (ENVIRONMENT | full_precision).items():
             patch.setenv(name, value)
-        one.train(ROOT / 'tools' / 'train.py')
+        one.train()
     assert_same(two, load_data(one.checkpoint)['state_dict'], rtol=1e-3, atol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""The commands that the launchers' scripts make; `test_distributed.py` runs one of them."""
+"""What the launchers' scripts start; `test_distributed.py` runs one of them for real."""
 
 import os
 import subprocess
@@ -9,6 +9,7 @@ import pytest
 from tests.helpers import ROOT
 
 TOOLS = ROOT / 'tools'
+OPTIONS = ['--cfg-options', 'key=[1, 2]']
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def call(tmp_path: Path):
     for name in ('srun', 'python'):
         program = tmp_path / 'bin' / name
         program.parent.mkdir(exist_ok=True)
-        program.write_text('#!/bin/sh\necho "$PYTHONPATH"\nprintf "%s\\n" "$0" "$@"\n')
+        program.write_text('#!/bin/sh\necho "$PYTHONPATH"\nprintf "%s\\n" "$@"\n')
         program.chmod(0o755)
 
     def run(script: str, *arguments: str, **env: str) -> list[str]:
@@ -29,9 +30,9 @@ def call(tmp_path: Path):
             text=True,
             check=True,
         ).stdout
-        place, program, *found = printed.splitlines()
+        place, *words = printed.splitlines()
         assert place == f'{TOOLS}/..:mine'
-        return [Path(program).name, *found]
+        return words
 
     return run
 
@@ -43,50 +44,23 @@ def call(tmp_path: Path):
         ('dist_test.sh', ['a b.py', 'c d.pth'], 'test.py'),
     ],
 )
-def test_one_process_a_gpu(call, script, first, tool):
-    options = ['--cfg-options', 'key=[1, 2]']
-    launch = ['python', '-m', 'torch.distributed.run']
-    run = [f'{TOOLS}/{tool}', *first, '--launcher', 'pytorch', *options]
-    assert call(script, *first, '8', *options) == [
-        *launch,
-        '--nnodes=1',
-        '--node_rank=0',
-        '--master_addr=127.0.0.1',
-        '--master_port=29500',
-        '--nproc_per_node=8',
-        *run,
-    ]
+def test_processes_on_several_machines(call, script, first, tool):
     machines = dict(NNODES='4', NODE_RANK='2', MASTER_ADDR='node1', PORT='29501')
-    assert call(script, *first, '8', *options, **machines) == [
-        *launch,
-        '--nnodes=4',
-        '--node_rank=2',
-        '--master_addr=node1',
-        '--master_port=29501',
-        '--nproc_per_node=8',
-        *run,
-    ]
+    words = call(script, *first, '8', *OPTIONS, **machines)
+    start = words.index(f'{TOOLS}/{tool}')
+    assert words[start + 1 :] == [*first, '--launcher', 'pytorch', *OPTIONS]
+    for name, value in dict(
+        nnodes=4, node_rank=2, master_addr='node1', master_port=29501, nproc_per_node=8
+    ).items():
+        assert f'--{name}={value}' in words[:start]
 
 
-@pytest.mark.parametrize(
-    'env, wanted',
-    [
-        ({}, ['--gres=gpu:8', '--ntasks=8', '--ntasks-per-node=8', '--cpus-per-task=5']),
-        (
-            dict(GPUS='4', GPUS_PER_NODE='2', CPUS_PER_TASK='3', SRUN_ARGS='-w node[1-2] -q'),
-            ['--gres=gpu:2', '--ntasks=4', '--ntasks-per-node=2', '--cpus-per-task=3']
-            + ['-w', 'node[1-2]', '-q'],
-        ),
-    ],
-)
-def test_slurm(call, env, wanted):
-    command = call('slurm_train.sh', 'gpus', 'a job', 'a b.py', 'work dir', '--amp', **env)
-    assert command == [
-        *('srun', '-p', 'gpus', '--job-name=a job', *wanted[:4], '--kill-on-bad-exit=1'),
-        *wanted[4:],
-        *('python', '-u', f'{TOOLS}/train.py', 'a b.py', '--work-dir=work dir'),
-        *('--launcher=slurm', '--amp'),
-    ]
+def test_slurm(call):
+    env = dict(GPUS='4', GPUS_PER_NODE='2', SRUN_ARGS='-w node[1-2] -q')
+    words = call('slurm_train.sh', 'gpus', 'a job', 'a b.py', 'work dir', *OPTIONS, **env)
+    start = words.index(f'{TOOLS}/train.py')
+    assert words[start + 1 :] == ['a b.py', '--work-dir=work dir', '--launcher=slurm', *OPTIONS]
+    assert {'--job-name=a job', '--ntasks=4', '--gres=gpu:2', 'node[1-2]'} < {*words[:start]}
 
 
 @pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh'])

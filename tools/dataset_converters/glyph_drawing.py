@@ -14,13 +14,13 @@ OCCLUDED_SHARE = 0.25
 
 
 def arc(rx: float, ry: float, start: float, stop: float) -> np.ndarray:
-    """Points (N, 2) of an ellipse's arc around the origin; angles in degrees, clockwise from +x."""
+    """Make points (N, 2) of an ellipse's arc around the origin; degrees, clockwise from +x."""
     angle = np.radians(np.linspace(start, stop, 33))
     return np.stack([rx * np.cos(angle), ry * np.sin(angle)], axis=1)
 
 
 def line(*points: tuple[float, float]) -> np.ndarray:
-    """Points (N, 2) of a polyline."""
+    """Make points (N, 2) of a polyline."""
     return np.array(points, dtype=np.float64)
 
 
@@ -253,7 +253,7 @@ def draw_glyphs(
 
 
 def photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """What a camera makes of it: uneven light, a little blur, noise; uint8."""
+    """Add what a camera adds: uneven light, a little blur, noise; uint8."""
     image = image * lighting(rng, len(image))
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.55))
     image += rng.normal(0, rng.uniform(2, 6), image.shape).astype(np.float32)

@@ -91,7 +91,7 @@ def write_classification_split(folder: Path, split: str, count: int, info: dict)
 
 
 def detection_files(out: Path, info: dict) -> list[Path]:
-    """The images that the annotations name; raises ValueError if these have another `info`."""
+    """List the images that the annotations name; raise ValueError if their `info` differs."""
     files = []
     for split in SPLITS:
         content = json.loads((out / 'annotations' / f'{split}.json').read_bytes())
@@ -102,14 +102,14 @@ def detection_files(out: Path, info: dict) -> list[Path]:
 
 
 def classification_files(out: Path, info: dict) -> list[Path]:
-    """The images that `info` stands for; raises ValueError if the folder has another one."""
+    """List the images that `info` stands for; raise ValueError if the folder's differs."""
     if json.loads((out / 'info.json').read_bytes()) != info:
         raise ValueError('made with other options')
     return [out / s / single_name(i) for s in SPLITS for i in range(info['options'][s])]
 
 
 def holds_same_data(out: Path, task: str, info: dict) -> bool:
-    """Whether `out` already holds every image that these options make."""
+    """Tell whether `out` already holds every image that these options make."""
     files = dict(detection=detection_files, classification=classification_files)[task]
     try:
         return all(file.is_file() for file in files(out, info))
@@ -140,7 +140,7 @@ def make(out: Path, task: str, counts: dict[str, int], seed: int, size: int) -> 
 
 
 def detection_tiles(out: Path) -> list[np.ndarray]:
-    """The first validation images, enlarged, with boxes and classes."""
+    """Draw the first validation images, enlarged, with boxes and classes."""
     content = json.loads((out / 'annotations' / 'val.json').read_bytes())
     tiles = []
     for image in content['images'][:PREVIEW_IMAGES]:
@@ -158,7 +158,7 @@ def detection_tiles(out: Path) -> list[np.ndarray]:
 
 
 def classification_tiles(out: Path) -> list[np.ndarray]:
-    """Validation images, one a class: as they are, and what k = 2 and k = 4 leave of them."""
+    """Draw a validation image for each class: as it is, and what k = 2 and k = 4 leave of it."""
     files = sorted(out.glob('val/*/*.png'), key=lambda file: file.name)[:PREVIEW_CLASSES]
     tiles = []
     for file in files:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A folder to fill, that becomes `out` when the block ends without an error.
+    """Yield a folder to fill, which becomes `out` when the block ends without an error.
 
     Raises:
         FileExistsError: If `out` is a file, or a folder that holds anything.

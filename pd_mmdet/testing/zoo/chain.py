@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
+from importlib import import_module
 from io import StringIO
 from math import isfinite
 from numbers import Real
@@ -40,7 +41,6 @@ from ...workbench.stages.evaluate import build_model
 from .configs import light, read_config
 from .data import write_coco, write_voc
 
-TOOLS = Path(__file__).parents[3] / 'tools'
 RATIO = 2
 CHANNELS = ('channels', 'num_deconv_filters')
 ONCE = dict(times=1, switch_epoch=1, num_last_epochs=1)
@@ -248,20 +248,22 @@ def _edited_dict(link: Link, value: dict) -> dict | None:
     return value
 
 
-def _run(tool: str, *arguments: object) -> None:
-    """Run one of ``tools`` in this process, as a user would.
+def _run(command: str, *arguments: object) -> None:
+    """Run a command of the workbench in this process, as a user would.
 
     Raises:
-        SystemExit: The tool ends with an error.
+        SystemExit: The command ends with an error.
     """
-    run_file([TOOLS / f'{tool}.py', *arguments])
+    run_python(['-m', f'pd_mmdet.workbench.commands.{command}', *arguments])
 
 
-def run_file(command: list[object]) -> str:
-    """Run a Python file as a command, and the stages that it trains, in this process.
+def run_python(words: list[object]) -> str:
+    """Do in this process what ``python WORDS`` does in one of its own.
+
+    The stages that the command trains are trained in this process, too.
 
     Args:
-        command: The file and its arguments.
+        words: A file, or ``-m`` and a module with a ``main``; then the arguments.
 
     Returns:
         Its output on the screen.
@@ -269,7 +271,12 @@ def run_file(command: list[object]) -> str:
     Raises:
         SystemExit: The command ends with an error.
     """
-    argv, output = [str(argument) for argument in command], StringIO()
+    argv, output = [str(word) for word in words], StringIO()
+    if argv[0] == '-m':
+        argv = argv[1:]
+        start = import_module(argv[0]).main
+    else:
+        start = partial(runpy.run_path, argv[0], run_name='__main__')
     at_end = signal.getsignal(signal.SIGTERM)  # train_tas.py sets its own
     # MMEngine keeps one visualizer of each name in a process, with the folder of the first run.
     for kind in (Visualizer, *Visualizer.__subclasses__()):
@@ -280,11 +287,11 @@ def run_file(command: list[object]) -> str:
         patch('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, False)),
         redirect_stdout(output),
         redirect_stderr(output),
-        # In a new process each stage would import everything again.
-        patch.object(stages, '_run', lambda command: run_file(command[1:])),
+        # In a process of its own each stage would import everything again.
+        patch.object(stages, '_run', lambda command: run_python(command[1:])),
     ):
         try:
-            runpy.run_path(argv[0], run_name='__main__')
+            start()
         finally:
             signal.signal(signal.SIGTERM, at_end)
     return output.getvalue()

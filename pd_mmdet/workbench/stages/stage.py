@@ -40,6 +40,9 @@ NEEDS = dict(
 VARIABLES = dict(teacher='TEACHER_CHECKPOINT', assistant='ASSISTANT_CHECKPOINT')
 """The variables in which a config that is trained alone finds the checkpoints of those before."""
 
+TRAIN = ['-m', 'pd_mmdet.workbench.commands.train']
+"""What Python is told, to train a config."""
+
 SHOWN = 8
 """How many differences between two configs a message lists."""
 
@@ -191,11 +194,10 @@ class Stage:
             self.cfg.dump(self.config)
             self.folder.mkdir()
 
-    def train(self, tool: Path, gpus: int = 1) -> None:
+    def train(self, gpus: int = 1) -> None:
         """Train it in processes of its own, from its latest checkpoint if there is one.
 
         Args:
-            tool: ``tools/train.py``.
             gpus: How many processes train it; several have a GPU each.
 
         Raises:
@@ -205,7 +207,7 @@ class Stage:
         self.make_folder()
         self.cfg.dump(self.config)  # the teacher's config may lie elsewhere than at the beginning
         self._end.unlink(missing_ok=True)  # of a training whose checkpoint was deleted since
-        command = [tool, self.config, '--work-dir', self.folder]
+        command = [*TRAIN, self.config, '--work-dir', self.folder]
         if self.latest:
             command += ['--resume', self.latest]
         if gpus > 1:

@@ -3,7 +3,6 @@
 That two processes train what one does, `tests/distillers/test_distributed.py` sees.
 """
 
-import runpy
 import signal
 import sys
 import time
@@ -12,10 +11,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from pd_mmdet.workbench.commands import train_tas
 from pd_mmdet.workbench.stages.stage import Stage, plan
-from tests.helpers import ROOT
-
-TOOL = ROOT / 'tools' / 'train_tas.py'
 
 # Ends what it "started" when it is told to end, as launchers do.
 LAUNCHER = """
@@ -42,10 +39,10 @@ def call_main(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> dict:
         asked.update(cfg_options)
         raise ValueError('planned')
 
-    monkeypatch.setattr('pd_mmdet.workbench.stages.stage.plan', keep)
+    monkeypatch.setattr(train_tas, 'plan', keep)
     monkeypatch.setattr(sys, 'argv', ['train_tas.py', *map(str, arguments)])
     with pytest.raises(SystemExit, match='planned'):
-        runpy.run_path(str(TOOL))['main']()
+        train_tas.main()
     return asked
 
 
@@ -54,8 +51,8 @@ def test_more_gpus_than_there_are(monkeypatch, capsys, gpus):
     monkeypatch.setattr(torch.accelerator, 'device_count', lambda: 2)
     monkeypatch.setattr(sys, 'argv', ['train_tas.py', 'recipe', '--gpus', str(gpus)])
     with pytest.raises(SystemExit):
-        runpy.run_path(str(TOOL))['main']()
-    assert f'--gpus {gpus}: from 1 to 2 on this machine' in capsys.readouterr().err
+        train_tas.main()
+    assert f'--gpus {gpus}: must be 1 to 2 on this machine' in capsys.readouterr().err
 
 
 def test_each_stage_that_is_not_finished_gets_the_gpus(monkeypatch, tmp_path):
@@ -68,14 +65,15 @@ def test_each_stage_that_is_not_finished_gets_the_gpus(monkeypatch, tmp_path):
         stage.checkpoint.touch()
 
     monkeypatch.setattr('pd_mmdet.workbench.stages.stage._run', run)
-    train = runpy.run_path(str(TOOL))['train']
-    train([stage], 8)
-    train([stage], 8)
-    ((python, *launcher, tool, config, folder, place, option, kind),) = commands
+    train_tas.train([stage], 8)
+    train_tas.train([stage], 8)
+    ((python, *launcher, config, folder, place, option, kind),) = commands
     assert python == sys.executable
-    assert launcher == ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=8']
-    assert (tool, config) == (str(TOOL.with_name('train.py')), str(stage.config))
-    assert (folder, place) == ('--work-dir', str(stage.folder))
+    assert launcher == [
+        *('-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=8'),
+        *('-m', 'pd_mmdet.workbench.commands.train'),
+    ]
+    assert (config, folder, place) == (str(stage.config), '--work-dir', str(stage.folder))
     assert (option, kind) == ('--launcher', 'pytorch')
 
 
@@ -103,10 +101,11 @@ def test_the_rate_is_scaled_from_a_batch_size(recipe, tmp_path):
         plan(recipe, tmp_path, cfg_options={'auto_scale_lr.enable': True})
 
 
-def test_an_interruption_lets_a_launcher_end_its_processes(tmp_path):
+def test_an_interruption_lets_a_launcher_end_its_processes(tmp_path, monkeypatch):
     stage = Stage('teacher', Config(dict(train_cfg=dict(max_epochs=3))), tmp_path / 'teacher')
     tool = tmp_path / 'launcher.py'
     tool.write_text(LAUNCHER)
+    monkeypatch.setattr('pd_mmdet.workbench.stages.stage.TRAIN', [tool])
 
     def interrupt(*_):
         while not (stage.folder / 'started').exists():
@@ -117,7 +116,7 @@ def test_an_interruption_lets_a_launcher_end_its_processes(tmp_path):
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(KeyboardInterrupt):
-            stage.train(tool)
+            stage.train()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

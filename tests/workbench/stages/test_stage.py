@@ -35,7 +35,7 @@ def train(monkeypatch: pytest.MonkeyPatch, stage: Stage, until: str) -> Path:
         write(stage, stage.checkpoints / until)
 
     monkeypatch.setattr('pd_mmdet.workbench.stages.stage._run', run)
-    stage.train(Path('train.py'))
+    stage.train()
     return stage.checkpoint
 
 
@@ -137,7 +137,7 @@ def test_missing_files_are_named(recipe, tmp_path):
     (tmp_path / 'teacher.py').touch()
     with pytest.raises(FileNotFoundError) as error:
         plan(tmp_path, tmp_path, ['ceiling'])
-    assert 'has no ceiling.py, assistant.py, student.py; it has teacher.py' in str(error.value)
+    assert 'has no assistant.py, student.py; it has teacher.py' in str(error.value)
     with pytest.raises(FileNotFoundError, match='--teacher-checkpoint: no file at .*no.pth'):
         plan(recipe, tmp_path, teacher_checkpoint=Path('no.pth'))
 
@@ -185,7 +185,7 @@ def test_a_training_whose_checkpoint_was_deleted_is_not_finished(recipe, tmp_pat
 
     monkeypatch.setattr('pd_mmdet.workbench.stages.stage._run', killed)
     with pytest.raises(KeyboardInterrupt):
-        teacher.train(Path('train.py'))
+        teacher.train()
     assert teacher.latest and not teacher.finished
 
 

@@ -1,6 +1,5 @@
 import json
 import os
-import runpy
 import shutil
 import signal
 import subprocess
@@ -13,6 +12,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from pd_mmdet.workbench.commands import train, train_tas
 from pd_mmdet.workbench.stages.evaluate import build_model
 from pd_mmdet.workbench.stages.stage import plan
 from tests.helpers import ROOT
@@ -156,11 +156,11 @@ train_dataloader.update(sampler=dict(_delete_=True, type='DefaultSampler', shuff
 
 
 def train_here(command: list[str]) -> None:
-    """Run tools/train.py in this process."""
+    """Run the command that trains in this process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, 'argv', command[1:])
+        patch.setattr(sys, 'argv', command[2:])  # after `python -m`
         patch.setenv('LOCAL_RANK', '0')
-        runpy.run_path(command[1], run_name='__main__')
+        train.main()
 
 
 def test_trainings_that_end_in_other_ways(recipe, tmp_path, monkeypatch, capfd):
@@ -175,7 +175,7 @@ def test_trainings_that_end_in_other_ways(recipe, tmp_path, monkeypatch, capfd):
     options = [option for option in OPTIONS if 'max_iters' not in option]
     monkeypatch.setattr(sys, 'argv', command(copy, '--work-dir', work, *options)[1:])
     for _ in range(2):  # the second time nothing is trained
-        runpy.run_path(str(TOOL), run_name='__main__')
+        train_tas.main()
     assert run.call_count == 3
     said = capfd.readouterr().out
     assert said.count('finished before') == 3
@@ -200,7 +200,7 @@ def test_a_failing_stage_stops_with_its_code(monkeypatch, capsys):
     later = Mock()
     monkeypatch.setattr(sys, 'argv', ['tools/train_tas.py', 'a recipe', '--baseline'])
     with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(TOOL))['train']([stage, later])
+        train_tas.train([stage, later])
     assert stopped.value.code == 3 and not later.train.called
     said = capsys.readouterr().err
     assert 'teacher failed (exit code 3)' in said
@@ -213,5 +213,5 @@ def test_bad_input_is_said_before_anything_is_trained(tmp_path, monkeypatch):
     (recipe / 'teacher.py').touch()
     monkeypatch.setattr(sys, 'argv', [str(TOOL), str(recipe), '--work-dir', str(work_dir)])
     with pytest.raises(SystemExit, match='error: the recipe .* has no assistant.py, student.py'):
-        runpy.run_path(str(TOOL))['main']()
+        train_tas.main()
     assert not work_dir.exists()

@@ -105,7 +105,7 @@ def test_a_row_that_was_stopped_early(suite_file, tmp_path, monkeypatch):
         (teacher.folder / 'last_checkpoint').write_text(str(stopped))
 
     monkeypatch.setattr('pd_mmdet.workbench.stages.stage._run', run)
-    teacher.train(tmp_path / 'train.py')
+    teacher.train()
     planned = runs()
     assert planned[0].stage.finished and planned[0].stage.checkpoint == stopped
     assert [run.stage.cfg.model.teacher.checkpoint for run in planned[1:]] == 2 * [str(stopped)]

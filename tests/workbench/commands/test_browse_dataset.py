@@ -11,6 +11,7 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 
 from pd_mmdet.transforms import LowResolution, PackPairedDetInputs
+from pd_mmdet.workbench.commands.browse_dataset import drawn
 from tests.helpers import ROOT
 
 TOOL = ROOT / 'tools' / 'browse_dataset.py'
@@ -69,7 +70,7 @@ def test_masks_and_one_channel():
     item = PackPairedDetInputs(meta_keys=())(LowResolution(2)(results))
     visualizer = VISUALIZERS.build(dict(type='DetLocalVisualizer', name='masks'))
     visualizer.dataset_meta = dict(classes=('a',), palette=[(255, 0, 0)])
-    left, right = np.split(runpy.run_path(str(TOOL))['drawn'](visualizer, item), 2, axis=1)
+    left, right = np.split(drawn(visualizer, item), 2, axis=1)
     for half in (left, right):
         assert half.shape == (64, 96, 3)
         assert (half[:12] == 100).all() and (half[:, :20] == 100).all()

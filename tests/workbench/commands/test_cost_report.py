@@ -1,6 +1,5 @@
 import csv
 import json
-import runpy
 import subprocess
 import sys
 from unittest.mock import Mock
@@ -11,6 +10,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from pd_mmdet.distillers.teacher import plain_model_cfg
+from pd_mmdet.workbench.commands import cost_report
 from pd_mmdet.workbench.costs import cost_report as report
 from pd_mmdet.workbench.stages.evaluate import costs
 from tests.helpers import ROOT
@@ -65,7 +65,7 @@ def test_costs_stand_where_the_picture_cannot_be_drawn(tmp_path, monkeypatch, ca
     monkeypatch.setattr(sys, 'argv', arguments)
     monkeypatch.setattr(report, 'rows_of', lambda *_: [row])
     monkeypatch.setattr(report, 'cost_figure', Mock(side_effect=RuntimeError('no font')))
-    runpy.run_path(str(ROOT / 'tools' / 'cost_report.py'))['main']()
+    cost_report.main()
     said = capsys.readouterr()
     assert 'costs.png could not be drawn (RuntimeError: no font)' in said.err
     assert '| a' in said.out
@@ -81,7 +81,7 @@ def test_costs_stand_where_the_picture_cannot_be_drawn(tmp_path, monkeypatch, ca
         ([f'a={RECIPE}/student.py:no.pth'], 'a: no checkpoint at'),
         ([f'a={RECIPE}/student.py', f'a={RECIPE}/teacher.py'], 'two networks have one name'),
         (['a=b', '--jpeg', '101'], 'qualities are from 1 to 100'),
-        (['a=b', '--rounds', '0'], 'numbers from 1 on'),
+        (['a=b', '--rounds', '0'], 'must be at least 1'),
     ],
 )
 def test_bad_input(tmp_path, arguments, message):

@@ -1,4 +1,4 @@
-"""Sharing options and messages between the commands that train several stages."""
+"""Options and messages of the commands that train several stages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from mmengine.config import DictAction
 
-from .stage import Stage
+from ..stages.stage import Stage
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -43,11 +43,11 @@ def check_training_options(parser: argparse.ArgumentParser, args: argparse.Names
     """End the program where this machine does not have what the options ask for."""
     available = max(1, torch.accelerator.device_count())
     if not 1 <= args.gpus <= available:
-        parser.error(f'--gpus {args.gpus}: from 1 to {available} on this machine')
+        parser.error(f'--gpus {args.gpus}: must be 1 to {available} on this machine')
 
 
 def overrides(args: argparse.Namespace) -> dict[str, Any]:
-    """Return what the command line changes in every config: a stage's folder remembers it."""
+    """Collect what the command line changes in every config; a stage's folder keeps it."""
     options = {}
     if args.amp:
         options |= {'optim_wrapper.type': 'AmpOptimWrapper', 'optim_wrapper.loss_scale': 'dynamic'}
@@ -56,13 +56,13 @@ def overrides(args: argparse.Namespace) -> dict[str, Any]:
     return options | (args.cfg_options or {})
 
 
-def train_or_exit(stage: Stage, tool: Path, gpus: int = 1) -> None:
+def train_or_exit(stage: Stage, gpus: int = 1) -> None:
     """Train a stage unless it is finished; end the program with the code of one that fails."""
     if stage.finished:
         stage.make_folder()
         return
     try:
-        stage.train(tool, gpus)
+        stage.train(gpus)
     except subprocess.CalledProcessError as error:
         code = error.returncode
         print(f'\n{stage.name} failed (exit code {code}). {how_to_resume()}', file=sys.stderr)
@@ -72,6 +72,11 @@ def train_or_exit(stage: Stage, tool: Path, gpus: int = 1) -> None:
 
 
 def how_to_resume() -> str:
-    """Return the command that is running, as one types it."""
-    command = shlex.join([Path(sys.executable).name, *sys.argv])
+    """Say how to go on: by the command that is running, as a user types it."""
+    program, *arguments = sys.argv
+    if program.endswith('.py'):
+        words = [Path(sys.executable).name, program]
+    else:  # an installed command
+        words = [Path(program).name]
+    command = shlex.join([*words, *arguments])
     return f'The same command goes on from here:\n  {command}'

@@ -1,0 +1,1 @@
+"""Commands: each module has a `main`, which reads the command line."""
