@@ -38,6 +38,7 @@ import pd_mmdet
 from pd_mmdet.checkpoint import load_data
 from pd_mmdet.distillers.roi_head_taps import ROI_TAP, DetTaps, run_roi_head
 from pd_mmdet.distillers.teacher import plain_model_cfg, student_part
+from pd_mmdet.distillers.terms.base import TeacherTerm
 from pd_mmdet.mixin import with_preprocessor
 from pd_mmdet.workbench.configs import Place, replace
 from pd_mmdet.workbench.costs.speed import medians
@@ -74,7 +75,8 @@ def optimiser(model: BaseModel, cfg: Config, amp: bool) -> OptimWrapper:
 
 def forward_of_teacher(distiller: BaseModel) -> Callable[[torch.Tensor, list], object]:
     """The teacher's own calls up to the last place that a term reads; its RoIs are given."""
-    paths = [term.teacher.path for term in distiller.distill.values() if term.teacher]
+    terms = distiller.distill.values()
+    paths = [term.teacher.path for term in terms if isinstance(term, TeacherTerm)]
     read = {path.split('.')[0] for path in paths}
     model = distiller.teacher.model
 
