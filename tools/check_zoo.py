@@ -129,7 +129,7 @@ def check_all(names: list[str], args: argparse.Namespace) -> dict[str, Verdict]:
 
 
 def cached(args: argparse.Namespace) -> dict[str, Verdict]:
-    """Read the verdicts of earlier runs at the same ratio, except failures; none if not --resume."""
+    """Read the verdicts of earlier runs at this ratio, except failures; none if not --resume."""
     if not args.resume:
         CACHE.unlink(missing_ok=True)
     if not CACHE.is_file():

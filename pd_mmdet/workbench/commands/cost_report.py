@@ -1,7 +1,7 @@
 """Report what networks cost to run, beside how good they are: a table, CSV, JSON and a picture.
 
     %(prog)s --out costs \\
-        teacher=my_recipe/teacher.py:work_dirs/my_recipe/teacher/epoch_12.pth \\
+        teacher=work_dirs/my_recipe/teacher.py:work_dirs/my_recipe/teacher/epoch_12.pth \\
         student=my_recipe/student.py:work_dirs/my_recipe/student/epoch_12.pth
 
 For every network, as it is deployed: parameters, FLOPs, median latency on the device at hand,
