@@ -35,7 +35,7 @@ from mmengine.runner import Runner, autocast
 
 import pd_mmdet
 from pd_mmdet.checkpoint import load_data
-from pd_mmdet.distillers.roi_head_taps import ROI_TAP, DetTaps, judge
+from pd_mmdet.distillers.roi_head_taps import ROI_TAP, DetTaps, run_roi_head
 from pd_mmdet.distillers.teacher import plain_model_cfg, student_part
 from pd_mmdet.mixin import with_preprocessor
 from pd_mmdet.workbench.config import load_config
@@ -71,7 +71,7 @@ def optimiser(model: BaseModel, cfg: Config, amp: bool) -> OptimWrapper:
 
 def forward_of_teacher(distiller: BaseModel) -> Callable[[torch.Tensor, list], object]:
     """The teacher's own calls up to the last place that a term reads; its RoIs are given."""
-    paths = [term.teacher.path for name, term in distiller.distill.items() if name != 'isrd']
+    paths = [term.teacher.path for term in distiller.distill.values() if term.teacher]
     read = {path.split('.')[0] for path in paths}
     model = distiller.teacher.model
 
@@ -80,7 +80,7 @@ def forward_of_teacher(distiller: BaseModel) -> Callable[[torch.Tensor, list], o
         for name in {'bbox_head', 'rpn_head'} & read:
             getattr(model, name)(feats)
         if 'roi_head' in read:
-            judge(model.roi_head, feats, rois)
+            run_roi_head(model.roi_head, feats, rois)
 
     if 'head' in read:  # of a classifier
         return lambda images, rois: model(images)

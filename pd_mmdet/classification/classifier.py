@@ -9,12 +9,13 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from ..distillers.distiller import Distiller
+from ..distillers.terms.base import Term, TermProbe
 from ..distillers.terms.feature import FeatureTerm
 from ..distillers.terms.logits import LogitTerm
 from ..taps import Tap
 from ..transforms import check_fixed_size
+from .classifier_trial import try_classifier
 from .position import check_positions
-from .try_classifier import try_classifier
 
 HEAD = 'head'
 
@@ -26,13 +27,14 @@ class PixelDistillClassifier(Distiller):
     It serves stage 1 (teacher → assistant, both on ``hr``), stage 2 (assistant on ``hr`` →
     student on ``lr``) and the one-stage baseline; what differs is configuration. See
     :class:`Distiller` for the arguments. A term at ``head`` compares logits, every other one
-    feature maps, between which the side with more cells is averaged down: classifiers of other
-    input sizes end in other grids, but their heads put out the same whatever the grid.
+    feature maps. Classifiers that read images of different sizes end in maps of different sizes;
+    the larger one is averaged down.
 
     Raises:
-        NotImplementedError: If a side is no ``ImageClassifier`` with one label an image.
-        ValueError: Also if student and teacher have other classes, or a loss needs labels which
-            the student's batch augmentations mix.
+        NotImplementedError: The student or the teacher is no ``ImageClassifier`` with one label an
+            image.
+        ValueError: Also if student and teacher have different classes, or a loss needs labels
+            which the student's batch augmentations mix.
     """
 
     registry = MODELS
@@ -45,21 +47,21 @@ class PixelDistillClassifier(Distiller):
             if model is not None:
                 _check_classifier(model, side)
         if self.teacher is not None:
-            own, other = (
+            student, teacher = (
                 getattr(model.head, 'num_classes', None) for model in (self, self.teacher.model)
             )
-            if own and other and own != other:
-                raise ValueError(f'the student has num_classes={own}, the teacher {other}')
+            if student and teacher and student != teacher:
+                raise ValueError(f'the student has num_classes={student}, the teacher {teacher}')
             check_positions(self, self.teacher.model)
 
     def check_pipeline(self, transforms: Sequence[BaseTransform]) -> None:
         super().check_pipeline(transforms)
         check_fixed_size(transforms, self.ratio)
 
-    def _build_term(self, **term: Any) -> nn.Module:
+    def _build_teacher_term(self, probe: TermProbe, **term: Any) -> Term:
         paths = {Tap.parse(term[side]).path for side in ('student', 'teacher')}
         if HEAD not in paths:
-            return FeatureTerm(self.registry, pooled=True, **term)
+            return FeatureTerm(probe, pooled=True, **term)
         if paths != {HEAD}:
             raise ValueError(
                 f'taps {term["student"]!r} of the student and {term["teacher"]!r} of the teacher: '
@@ -71,14 +73,9 @@ class PixelDistillClassifier(Distiller):
                     f'the head of the {side} is an ArcFaceClsHead, whose logits have a margin in '
                     'training only: compare features, at neck or backbone'
                 )
-        del term['pixels']
-        built = LogitTerm(self.registry, **term)
-        if built.with_labels and self.data_preprocessor.batch_augments is not None:
-            raise ValueError(
-                f'{type(built.loss).__name__} needs one label an image, but train_cfg.augments (or '
-                "batch_augments) of the student mix them: remove these, or choose loss=dict(type='"
-                "KDLoss')"
-            )
+        built = LogitTerm(probe, **term)
+        if self.data_preprocessor.batch_augments is not None:
+            built.check_batch_augments()
         return built
 
 

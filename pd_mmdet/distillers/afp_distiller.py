@@ -12,12 +12,14 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ..afp import AFPDetector
+from ..losses.roi_head import RoIHeadOutput
 from ..taps import Tap, as_levels, find_module
+from .detector_trial import try_detector
 from .distiller import Distiller
-from .roi_head_taps import ROI_TAP, DetTaps, Judged, bbox_heads, judge
+from .roi_head_taps import ROI_TAP, DetTaps, bbox_heads, run_roi_head
+from .terms.base import Term, TermProbe
 from .terms.dense_head import DenseHeadTerm
 from .terms.roi_head import RoIHeadTerm
-from .trial import try_detector
 
 HEADS = ('bbox_head', 'rpn_head', 'mask_head')
 
@@ -29,13 +31,14 @@ class AFPDistiller(Distiller):
     It serves stage 1 (teacher → assistant, both on ``hr``), stage 2 (assistant on ``hr`` →
     student on ``lr``) and the one-stage baseline; what differs is configuration. See
     :class:`Distiller` for the arguments. A term whose student tap is a dense head compares the
-    heads' outputs, one at ``roi_head.bbox_head`` what the RoI heads say of the student's RoIs,
-    every other one feature maps.
+    heads' outputs; one at ``roi_head.bbox_head`` compares what the RoI heads predict for the
+    student's RoIs; every other one compares feature maps.
 
     Raises:
-        NotImplementedError: If a side is no detector with dense heads, of one stage or two.
-        ValueError: Also if student and teacher have other classes, or an AFP ratio differs from
-            the distiller's, or an assistant does not read ``hr``.
+        NotImplementedError: The student or the teacher is no detector with dense heads, of one
+            stage or two.
+        ValueError: Also if student and teacher have different classes, the ratio of an AFP
+            detector is not the distiller's, or an assistant does not read ``hr``.
     """
 
     registry = MODELS
@@ -65,57 +68,55 @@ class AFPDistiller(Distiller):
             raise ValueError(f"the {side} is an AFPDetector, which reads 'hr', but view={view!r}")
 
     def _check_classes(self) -> None:
-        own, other = _num_classes(self), _num_classes(self.teacher.model)
-        if own != other:
-            raise ValueError(f'the student has num_classes={own}, the teacher {other}')
+        student, teacher = _num_classes(self), _num_classes(self.teacher.model)
+        if student != teacher:
+            raise ValueError(f'the student has num_classes={student}, the teacher {teacher}')
 
-    def _build_term(self, **term: Any) -> nn.Module:
-        models = (self, self.teacher.model)
+    def _build_teacher_term(self, probe: TermProbe, **term: Any) -> Term:
         path = Tap.parse(term['student']).path
         if isinstance(find_module(self, path, 'student'), BaseDenseHead):
-            return DenseHeadTerm(models=models, scale=self._teacher_scale(), **term)
+            return DenseHeadTerm(probe, scale=self._teacher_scale(), **term)
         if path.startswith('roi_head'):
-            return RoIHeadTerm(models=models, **term)
-        built = super()._build_term(**term)
-        if hasattr(built.loss, 'check_head') or hasattr(built.loss, 'check_roi_heads'):
-            raise TypeError(
-                f'{type(built.loss).__name__} compares heads, '
-                f'but tap {term["student"]!r} of the student is none'
-            )
-        return built
+            return RoIHeadTerm(probe, **term)
+        return super()._build_teacher_term(probe, **term)
 
     def _teacher_scale(self) -> Fraction:
-        """Pixels in which the teacher's heads measure, for one of the student's."""
-        own, other = (
+        """Return the pixels in which the teacher's heads measure, for one of the student's."""
+        student, teacher = (
             self.ratio if view == 'hr' and not isinstance(model, AFPDetector) else Fraction(1)
             for model, view in ((self, self.view), (self.teacher.model, self.teacher.view))
         )
-        return other / own
+        return teacher / student
 
-    def _run_teacher(self, inputs: Tensor, paths: set[str], own: dict[str, Any]) -> dict[str, Any]:
+    def _run_teacher(
+        self, inputs: Tensor, paths: set[str], student: dict[str, Any]
+    ) -> dict[str, Any]:
         if ROI_TAP not in paths:
-            return super()._run_teacher(inputs, paths, own)
+            return super()._run_teacher(inputs, paths, student)
         pyramid = self._teacher_pyramid()
-        outputs = super()._run_teacher(inputs, paths - {ROI_TAP} | {pyramid}, own)
+        outputs = super()._run_teacher(inputs, paths - {ROI_TAP} | {pyramid}, student)
         feats = as_levels(outputs[pyramid])
-        return outputs | {ROI_TAP: self._judge(feats, own[ROI_TAP])}
+        return outputs | {ROI_TAP: self._run_teacher_roi_head(feats, student[ROI_TAP])}
 
     def _teacher_pyramid(self) -> str:
-        """Where the features come from that the teacher's heads read."""
+        """Return the tap of the features that the teacher's heads read."""
         if isinstance(self.teacher.model, AFPDetector):
             return 'neck.afp'
         return 'neck' if self.teacher.model.with_neck else 'backbone'
 
     @torch.no_grad()
-    def _judge(self, feats: list[Tensor], judged: list[Judged]) -> list[Judged]:
-        """What the teacher's RoI head says of the RoIs that the student's has judged."""
+    def _run_teacher_roi_head(
+        self, feats: list[Tensor], student: list[RoIHeadOutput]
+    ) -> list[RoIHeadOutput]:
+        """Let the teacher's RoI head predict for the RoIs of the student's."""
         scale = float(self._teacher_scale())
         rois = [
-            (one.stage, torch.cat([one.rois[:, :1], one.rois[:, 1:] * scale], 1)) for one in judged
+            (output.stage, torch.cat([output.rois[:, :1], output.rois[:, 1:] * scale], 1))
+            for output in student
         ]
-        return judge(self.teacher.model.roi_head, feats, rois)
+        return run_roi_head(self.teacher.model.roi_head, feats, rois)
 
-    def _forward_to_outputs(self, model: nn.Module, inputs: Tensor, paths: set[str]) -> None:
+    def forward_to_outputs(self, model: nn.Module, inputs: Tensor, paths: set[str]) -> None:
         # The detector's own mode='tensor' calls its head's `forward`, which hooks do not see.
         feats = model.extract_feat(inputs)
         names = {path.split('.')[0] for path in paths}
@@ -126,7 +127,7 @@ class AFPDistiller(Distiller):
         if 'roi_head' in names:
             whole = inputs.new_tensor([[0, 0, 0, inputs.shape[-1], inputs.shape[-2]]])
             stages = range(len(bbox_heads(model.roi_head)))
-            judge(model.roi_head, feats, [(stage, whole) for stage in stages])
+            run_roi_head(model.roi_head, feats, [(stage, whole) for stage in stages])
 
 
 def _run_as_in_training(head: nn.Module, feats: Any) -> None:

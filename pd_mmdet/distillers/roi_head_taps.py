@@ -2,38 +2,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from mmdet.models.roi_heads import CascadeRoIHead
 from mmdet.models.roi_heads.base_roi_head import BaseRoIHead
 from torch import Tensor, nn
 
+from ..losses.roi_head import RoIHeadOutput
 from ..taps import Taps, versions
 
 ROI_TAP = 'roi_head.bbox_head'
 """The tap of what a RoI head puts out for its boxes, in all its stages."""
 
 
-class Judged(NamedTuple):
-    """RoIs (R, 5), image index and x1 y1 x2 y2, and what a stage of a RoI head says of them."""
-
-    stage: int
-    rois: Tensor
-    cls_score: Tensor
-    bbox_pred: Tensor | None
-
-
 class DetTaps(Taps):
-    """Taps of a detector: that of its RoI head, ``roi_head.bbox_head``, hands over a list.
+    """Taps of a detector: the tap of its RoI head, ``roi_head.bbox_head``, collects a list.
 
-    It has an entry :class:`Judged` a stage of a cascade, in order, and one for any other head.
+    The list has a :class:`RoIHeadOutput` for each stage of a cascade, in order, and one for any
+    other head.
     """
 
     def __enter__(self) -> DetTaps:
         super().__enter__()
         if ROI_TAP in self.modules:
-            self._forwards = _BBoxForwards(self.model.roi_head, self._keep_judged)
+            self._forwards = _BBoxForwards(self.model.roi_head, self._keep_roi_output)
         return self
 
     def __exit__(self, *exc: Any) -> bool:
@@ -45,9 +38,9 @@ class DetTaps(Taps):
         if path != ROI_TAP:  # its output is that of `_bbox_forward`, not of a box head
             super()._keep(path, output)
 
-    def _keep_judged(self, judged: Judged) -> None:
-        self.outputs.setdefault(ROI_TAP, []).append(judged)
-        self._versions.setdefault(ROI_TAP, []).extend(versions(judged))
+    def _keep_roi_output(self, output: RoIHeadOutput) -> None:
+        self.outputs.setdefault(ROI_TAP, []).append(output)
+        self._versions.setdefault(ROI_TAP, []).extend(versions(output))
 
 
 class _BBoxForwards:
@@ -57,7 +50,7 @@ class _BBoxForwards:
     twice. What samplers try in search of hard boxes, without gradients, is left out.
     """
 
-    def __init__(self, roi_head: BaseRoIHead, keep: Callable[[Judged], None]) -> None:
+    def __init__(self, roi_head: BaseRoIHead, keep: Callable[[RoIHeadOutput], None]) -> None:
         self.roi_head = roi_head
         forward = roi_head._bbox_forward
         grad = torch.is_grad_enabled()
@@ -66,7 +59,7 @@ class _BBoxForwards:
             results = forward(*args, **kwargs)
             if torch.is_grad_enabled() == grad:
                 given = signature(forward).bind(*args, **kwargs).arguments
-                keep(_judged(given.get('stage', 0), given['rois'], results))
+                keep(_roi_output(given.get('stage', 0), given['rois'], results))
             return results
 
         roi_head._bbox_forward = forward_and_keep
@@ -75,15 +68,15 @@ class _BBoxForwards:
         del self.roi_head._bbox_forward
 
 
-def judge(
+def run_roi_head(
     roi_head: BaseRoIHead, feats: tuple[Tensor, ...], rois: list[tuple[int, Tensor]]
-) -> list[Judged]:
-    """What a RoI head says of boxes.
+) -> list[RoIHeadOutput]:
+    """Let a RoI head predict classes and deltas for given boxes.
 
     Args:
         roi_head: A standard one or a cascade.
-        feats: The pyramid, (N, C, H, W) a level.
-        rois: For each stage that judges its number and its RoIs (R, 5), image index and
+        feats: The pyramid, a map (N, C, H, W) for each level.
+        rois: For each stage that predicts its index and its RoIs (R, 5): index of the image,
             x1 y1 x2 y2 in the head's pixels.
     """
     # Some heads add to the features of a box what they make of the whole image.
@@ -92,19 +85,19 @@ def judge(
         for name in ('semantic', 'glbctx')
         if getattr(roi_head, f'with_{name}', False)
     }
-    judged = []
-    for stage, own in rois:
+    outputs = []
+    for stage, boxes in rois:
         stages = dict(stage=stage) if isinstance(roi_head, CascadeRoIHead) else {}
-        results = roi_head._bbox_forward(x=feats, rois=own, **stages, **context)
-        judged.append(_judged(stage, own, results))
-    return judged
+        results = roi_head._bbox_forward(x=feats, rois=boxes, **stages, **context)
+        outputs.append(_roi_output(stage, boxes, results))
+    return outputs
 
 
 def bbox_heads(roi_head: BaseRoIHead) -> list[nn.Module]:
-    """The box heads of all stages, in order."""
+    """List the box heads of all stages, in order."""
     head = roi_head.bbox_head
     return list(head) if isinstance(head, nn.ModuleList) else [head]
 
 
-def _judged(stage: int, rois: Tensor, results: dict[str, Tensor]) -> Judged:
-    return Judged(stage, rois, results['cls_score'], results['bbox_pred'])
+def _roi_output(stage: int, rois: Tensor, results: dict[str, Tensor]) -> RoIHeadOutput:
+    return RoIHeadOutput(stage, rois, results['cls_score'], results['bbox_pred'])

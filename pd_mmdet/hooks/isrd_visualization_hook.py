@@ -16,7 +16,8 @@ from torch.nn.functional import interpolate
 from torch.utils.data import Dataset
 
 from ..distillers.terms.feature import feature_maps
-from ..taps import Tap, Taps, evaluating
+from ..distillers.terms.isrd import ISRD
+from ..taps import Taps, evaluating
 from ..visualization import to_display
 from .samples import transforms_of
 
@@ -52,7 +53,7 @@ class ISRDVisualizationHook(Hook):
     ) -> None:
         """Keep the first images, and show them when it is time."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if not getattr(model, 'isrd_tap', None):
+        if find_isrd(model) is None:
             return
         first = not self.images
         if first:
@@ -66,14 +67,20 @@ class ISRDVisualizationHook(Hook):
                 runner.visualizer.add_image(f'isrd_{number}', picture, step=runner.iter + 1)
 
 
+def find_isrd(model: nn.Module) -> ISRD | None:
+    """Find the term of a distiller that rebuilds the large image; None where there is none."""
+    terms = getattr(model, 'distill', nn.ModuleDict()).values()
+    return next((term for term in terms if isinstance(term, ISRD)), None)
+
+
 def swaps_channels(model: nn.Module) -> bool:
-    """Whether a distiller's student reads the channels in another order than they are packed in."""
+    """Tell whether a distiller's student reads channels in another order than they are packed."""
     preprocessor = model.data_preprocessor
     return getattr(preprocessor.student, preprocessor.channel_order)
 
 
 def blue_first(dataset: Dataset, model: nn.Module) -> bool:
-    """Whether blue is the first channel of a dataset's images, or red.
+    """Tell whether blue is the first channel of a dataset's images, or red.
 
     MMCV's loader puts blue first, but for its reader of TIFF, which keeps the file's order. Of
     that, and of images that a dataset has in memory, a model that swaps them is told to make RGB.
@@ -84,7 +91,7 @@ def blue_first(dataset: Dataset, model: nn.Module) -> bool:
 
 @torch.no_grad()
 def rebuild(model: nn.Module, images: dict[str, Sequence[Tensor]]) -> Tensor:
-    """What a distiller's ISRD makes of small images.
+    """Rebuild large images from small ones.
 
     Args:
         model: A distiller with ISRD.
@@ -99,11 +106,12 @@ def rebuild(model: nn.Module, images: dict[str, Sequence[Tensor]]) -> Tensor:
         sides[side](dict(inputs=images[view]), training=True)['inputs']
         for side, view in (('student', 'lr'), ('target', 'hr'))
     )
-    tap = Tap.parse(model.isrd_tap)
-    with evaluating(model), Taps(model, [tap.path], stop=True) as tapped:
+    isrd = find_isrd(model)
+    path = isrd.student.path
+    with evaluating(model), Taps(model, [path], stop=True) as tapped:
         model(small, mode='tensor')
-    feature = feature_maps(tap, tapped.outputs[tap.path])[0]
-    rebuilt = model.distill['isrd'].reconstruct(feature, large.shape[-2:])
+    feature = feature_maps(isrd.student, tapped.outputs[path])[0]
+    rebuilt = isrd.reconstruct(feature, large.shape[-2:])
     target = sides['target']
     if target._enable_normalize:
         rebuilt = rebuilt * target.std + target.mean
@@ -114,7 +122,7 @@ def rebuild(model: nn.Module, images: dict[str, Sequence[Tensor]]) -> Tensor:
 def side_by_side(
     images: dict[str, Sequence[Tensor]], rebuilt: Tensor, bgr: bool
 ) -> list[np.ndarray]:
-    """For each image a picture (H, 3·W, 3), RGB: ``lr`` enlarged, what is rebuilt, ``hr``."""
+    """Make a picture (H, 3·W, 3), RGB, of each image: ``lr`` enlarged, what is rebuilt, ``hr``."""
     pictures = []
     for small, middle, large in zip(images['lr'], rebuilt.cpu(), images['hr']):
         height, width = large.shape[-2:]

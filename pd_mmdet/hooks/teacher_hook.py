@@ -18,9 +18,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from ..checkpoint import plain_data_only
+from ..distillers.detector_trial import TeacherScore
 from ..distillers.distiller import Distiller
 from ..distillers.teacher import Teacher
-from ..distillers.trial import Trial
 from ..transforms import LowResolution
 from .samples import evenly_spaced, first_set, transforms_of
 
@@ -198,7 +198,7 @@ def _yields(dataset: Dataset, student_view: str, teacher_view: str) -> bool:
 
 
 @torch.no_grad()
-def _try_out(model: Distiller, images: DataLoader) -> Trial | None:
+def _try_out(model: Distiller, images: DataLoader) -> TeacherScore | None:
     teacher = model.teacher.model
     device = next(teacher.parameters()).device
     teacher.to(device)  # its preprocessor, too, must know

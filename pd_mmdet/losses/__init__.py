@@ -1,4 +1,5 @@
 from .at import ATLoss
+from .base import DenseHeadLoss, FeatureLoss, LogitLoss, RoIHeadLoss
 from .channel_wise_kl import ChannelWiseKLLoss
 from .dense_head import DenseHeadBoxLoss, DenseHeadClsLoss, DenseHeadDistributionLoss
 from .dkd import DKDLoss
@@ -15,10 +16,14 @@ __all__ = [
     'DenseHeadBoxLoss',
     'DenseHeadClsLoss',
     'DenseHeadDistributionLoss',
+    'DenseHeadLoss',
+    'FeatureLoss',
     'ICKDLoss',
     'KDLoss',
+    'LogitLoss',
     'PearsonLoss',
     'RoIHeadBoxLoss',
     'RoIHeadClsLoss',
+    'RoIHeadLoss',
     'SPLoss',
 ]

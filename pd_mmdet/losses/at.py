@@ -1,10 +1,12 @@
 import torch.nn.functional as F
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
+
+from .base import FeatureLoss
 
 
 @MODELS.register_module()
-class ATLoss(nn.Module):
+class ATLoss(FeatureLoss):
     """Distance of two features in where they are active, whatever their channels and scale.
 
     The attention map of an image is the mean of squares over channels, brought to unit length; the

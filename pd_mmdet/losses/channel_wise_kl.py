@@ -1,10 +1,12 @@
 import torch.nn.functional as F
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
+
+from .base import FeatureLoss
 
 
 @MODELS.register_module()
-class ChannelWiseKLLoss(nn.Module):
+class ChannelWiseKLLoss(FeatureLoss):
     """Distance of two features in where each channel has its mass.
 
     A softmax over the map turns every channel into a distribution over positions; the loss is

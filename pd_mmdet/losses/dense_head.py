@@ -1,8 +1,7 @@
-"""Losses between what two dense heads return in training, prior by prior.
+"""Losses between the outputs of two dense heads in training, prior by prior.
 
-All of them are called with what the student's head and the teacher's have :class:`Predicted`, of
-levels whose priors are the same for one photograph, in the same order. Each side is read, and its
-boxes are decoded, in the form and the pixels of its own head.
+The priors of both are the same for one photograph, in the same order. Each side is read, and its
+boxes are decoded, in the form and the pixels of its own head (see :mod:`pd_mmdet.losses.readers`).
 """
 
 import torch
@@ -13,22 +12,12 @@ from mmdet.registry import MODELS
 from mmdet.utils import ConfigType, reduce_mean
 from torch import Tensor, nn
 
-from .decode import (
-    BOXES,
-    CLASS_LOGITS,
-    Predicted,
-    best_score,
-    class_logits,
-    confidence,
-    decode_boxes,
-    find,
-    has_softmax,
-    side_distributions,
-)
+from .base import DenseHeadLoss, refuse
+from .readers import DenseHeadOutput, best_score, has_softmax, reader_of
 
 
 @MODELS.register_module()
-class DenseHeadClsLoss(nn.Module):
+class DenseHeadClsLoss(DenseHeadLoss):
     """The teacher's class scores as soft labels of the student, at every prior.
 
     Heads with sigmoid scores: quality focal loss (GFL, Li et al., NeurIPS 2020, arXiv 2006.04388),
@@ -50,22 +39,22 @@ class DenseHeadClsLoss(nn.Module):
 
     def check_head(self, head: nn.Module) -> None:
         """Raise TypeError for a head that does not return class scores on fixed priors."""
-        entry = find(CLASS_LOGITS, head)
-        require(not isinstance(entry, str), self, head, entry)
+        reader_of(head).check_logits(self, head)
 
     def check_pair(self, student: nn.Module, teacher: nn.Module) -> None:
         """Raise TypeError for two heads of which one has sigmoid, the other softmax scores."""
         if has_softmax(student) != has_softmax(teacher):
-            own, other = (
+            scores = [
                 f'{type(head).__name__} {"softmax" if has_softmax(head) else "sigmoid"} scores'
                 for head in (student, teacher)
-            )
+            ]
             raise TypeError(
-                f"DenseHeadClsLoss: the student's {own}, the teacher's {other} cannot be compared: "
+                f"DenseHeadClsLoss: the student's {scores[0]}, the teacher's {scores[1]} cannot be "
+                'compared: '
                 'give both the same loss_cls.use_sigmoid'
             )
 
-    def forward(self, student: Predicted, teacher: Predicted) -> Tensor:
+    def forward(self, student: DenseHeadOutput, teacher: DenseHeadOutput) -> Tensor:
         """Compare the class scores; the teacher's get no gradient.
 
         Returns:
@@ -75,7 +64,7 @@ class DenseHeadClsLoss(nn.Module):
             ValueError: The two sides have not the same cells.
         """
         _check_cells(student, teacher)
-        pred, soft_label = class_logits(student), class_logits(teacher).detach()
+        pred, soft_label = student.class_logits(), teacher.class_logits().detach()
         normaliser = _normaliser(best_score(teacher.head, soft_label).square())
         if has_softmax(student.head):
             return self.kl(pred, soft_label, reduction_override='none').sum() / normaliser
@@ -89,7 +78,7 @@ class DenseHeadClsLoss(nn.Module):
 
 
 @MODELS.register_module()
-class DenseHeadBoxLoss(nn.Module):
+class DenseHeadBoxLoss(DenseHeadLoss):
     """IoU loss between the boxes of the two sides, where the teacher is confident.
 
     Weights are the teacher's confidences, the scores by which its head ranks boxes (with the
@@ -111,14 +100,9 @@ class DenseHeadBoxLoss(nn.Module):
 
     def check_head(self, head: nn.Module) -> None:
         """Raise TypeError for a head whose boxes cannot be decoded on fixed priors."""
-        form = find(BOXES, head)
-        require(not isinstance(form, str), self, head, form)
-        if form.coders:
-            names = ' or '.join(coder.__name__ for coder in form.coders)
-            needs = f'the bbox_coder {names}, not {type(head.bbox_coder).__name__}'
-            require(isinstance(head.bbox_coder, form.coders), self, head, needs)
+        reader_of(head).check_boxes(self, head)
 
-    def forward(self, student: Predicted, teacher: Predicted) -> Tensor:
+    def forward(self, student: DenseHeadOutput, teacher: DenseHeadOutput) -> Tensor:
         """Compare the boxes; the teacher's get no gradient.
 
         Returns:
@@ -132,15 +116,15 @@ class DenseHeadBoxLoss(nn.Module):
             weight = _weight(teacher, self.score_thr)
             # The teacher is confident at few of ten thousand priors: decode only these.
             chosen = weight.nonzero().squeeze(1)
-            targets = decode_boxes(teacher, chosen)
+            targets = teacher.boxes(chosen)
             weight = weight[chosen] * (targets[:, 2:] > targets[:, :2]).all(1)
-        boxes = decode_boxes(student, chosen)
+        boxes = student.boxes(chosen)
         loss = self.iou_loss(boxes, targets, reduction_override='none')
         return (loss * weight).sum() / _normaliser(weight)
 
 
 @MODELS.register_module()
-class DenseHeadDistributionLoss(nn.Module):
+class DenseHeadDistributionLoss(DenseHeadLoss):
     """KL divergence between box side distributions, where the teacher is confident.
 
     Averaged over bins and the four sides, times T^2; weighted and normalised as in
@@ -161,8 +145,8 @@ class DenseHeadDistributionLoss(nn.Module):
 
     def check_head(self, head: nn.Module) -> None:
         """Raise TypeError for a head that does not predict distributions of box sides."""
-        needs = 'distributions of box sides (reg_max), as GFLHead returns them'
-        require(isinstance(head, GFLHead), self, head, needs)
+        if not isinstance(head, GFLHead):
+            refuse(self, head, 'distributions of box sides (reg_max), as GFLHead returns them')
 
     def check_pair(self, student: GFLHead, teacher: GFLHead) -> None:
         """Raise TypeError for distributions over different bins."""
@@ -172,7 +156,7 @@ class DenseHeadDistributionLoss(nn.Module):
                 f'teacher {teacher.reg_max}: they must be equal'
             )
 
-    def forward(self, student: Predicted, teacher: Predicted) -> Tensor:
+    def forward(self, student: DenseHeadOutput, teacher: DenseHeadOutput) -> Tensor:
         """Compare the distributions; the teacher's get no gradient.
 
         Returns:
@@ -182,34 +166,33 @@ class DenseHeadDistributionLoss(nn.Module):
             ValueError: The two sides have not the same cells.
         """
         _check_cells(student, teacher)
-        pred, soft_label = side_distributions(student), side_distributions(teacher).detach()
+        pred, soft_label = _side_distributions(student), _side_distributions(teacher).detach()
         loss = self.kl(pred, soft_label, reduction_override='none').view(-1, 4).mean(1)
         with torch.no_grad():
             weight = _weight(teacher, self.score_thr)
         return (loss * weight).sum() / _normaliser(weight)
 
 
-def require(served: bool, loss: nn.Module, head: nn.Module, needs: str) -> None:
-    """Raise TypeError, unless a loss serves a head."""
-    if not served:
-        raise TypeError(f'{type(loss).__name__} cannot serve {type(head).__name__}: needs {needs}.')
+def _side_distributions(output: DenseHeadOutput) -> Tensor:
+    """Logits (P · 4, bins) of the distributions of the distances of the four box sides."""
+    return output.rows(1).reshape(-1, output.head.reg_max + 1)
 
 
-def _check_cells(student: Predicted, teacher: Predicted) -> None:
-    for level, other in zip(student.levels, teacher.levels, strict=True):
-        own, theirs = (
+def _check_cells(student: DenseHeadOutput, teacher: DenseHeadOutput) -> None:
+    for i, j in zip(student.levels, teacher.levels, strict=True):
+        student_cells, teacher_cells = (
             (maps.shape[0], *maps.shape[-2:])
-            for maps in (student.outputs[0][level], teacher.outputs[0][other])
+            for maps in (student.outputs[0][i], teacher.outputs[0][j])
         )
-        if own != theirs:
+        if student_cells != teacher_cells:
             raise ValueError(
-                f"level {level}: the student's head answers on (N, H, W) = {own}, the teacher's on "
-                f'{theirs}: heads are compared on the same cells only'
+                f"level {i}: the student's head answers on (N, H, W) = {student_cells}, the "
+                f"teacher's on {teacher_cells}: heads are compared on the same cells only"
             )
 
 
-def _weight(teacher: Predicted, score_thr: float) -> Tensor:
-    score = confidence(teacher)
+def _weight(teacher: DenseHeadOutput, score_thr: float) -> Tensor:
+    score = teacher.confidence()
     return score * (score >= score_thr)
 
 

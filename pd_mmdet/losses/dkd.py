@@ -1,11 +1,13 @@
 import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
+
+from .base import LogitLoss
 
 
 @MODELS.register_module()
-class DKDLoss(nn.Module):
+class DKDLoss(LogitLoss):
     """Distance of two classifiers' probabilities, the labelled class apart from the others.
 
     alpha * TCKD + beta * NCKD, times T^2, averaged over images. TCKD is KL(teacher || student)

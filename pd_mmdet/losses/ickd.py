@@ -1,10 +1,12 @@
 import torch.nn.functional as F
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
+
+from .base import FeatureLoss
 
 
 @MODELS.register_module()
-class ICKDLoss(nn.Module):
+class ICKDLoss(FeatureLoss):
     """Distance of two features in which of their channels are alike, image by image.
 
     The correlation of two channels is the inner product of their maps; each row of the matrix of

@@ -1,10 +1,12 @@
 import torch.nn.functional as F
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
+
+from .base import LogitLoss
 
 
 @MODELS.register_module()
-class KDLoss(nn.Module):
+class KDLoss(LogitLoss):
     """Distance of two classifiers' probabilities, softened by a temperature.
 
     KL(teacher || student) of the softmax of logits / T, times T^2, which keeps its gradient at the
@@ -19,8 +21,6 @@ class KDLoss(nn.Module):
     Raises:
         ValueError: ``T`` is not above 0.
     """
-
-    with_labels = False
 
     def __init__(self, T: float = 4.0) -> None:
         super().__init__()

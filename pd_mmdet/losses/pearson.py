@@ -1,10 +1,12 @@
 import torch.nn.functional as F
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
+
+from .base import FeatureLoss
 
 
 @MODELS.register_module()
-class PearsonLoss(nn.Module):
+class PearsonLoss(FeatureLoss):
     """Distance of two features in the pattern of their channels, whatever their scale and offset.
 
     Every channel is brought to zero mean and unit variance over the batch and the map; half the

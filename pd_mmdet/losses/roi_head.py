@@ -1,12 +1,8 @@
-"""Losses between what two RoI heads say of the same boxes.
-
-All of them are called with the student's head and what both sides say, with ``rois`` (R, 5),
-``cls_score`` (R, classes + 1) and ``bbox_pred`` (R, 4 or 4 · classes).
-"""
+"""Losses between what two RoI heads predict for the same boxes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,25 +13,38 @@ from mmdet.structures.bbox import get_box_tensor
 from mmdet.utils import ConfigType, reduce_mean
 from torch import Tensor, nn
 
-from .dense_head import require
+from .base import RoIHeadLoss, refuse
 
-if TYPE_CHECKING:
-    from ..distillers.roi_head_taps import Judged
+
+class RoIHeadOutput(NamedTuple):
+    """What one stage of a RoI head predicts for its boxes.
+
+    Attributes:
+        stage: Index of the stage in a cascade; 0 in any other head.
+        rois: Boxes (R, 5): index of the image, x1 y1 x2 y2.
+        cls_score: (R, classes + 1) logits, the background last.
+        bbox_pred: (R, 4) or (R, 4 · classes) deltas; None: the head predicts no boxes.
+    """
+
+    stage: int
+    rois: Tensor
+    cls_score: Tensor
+    bbox_pred: Tensor | None
 
 
 @MODELS.register_module()
-class RoIHeadClsLoss(nn.Module):
+class RoIHeadClsLoss(RoIHeadLoss):
     """KL divergence of the student's class probabilities from the teacher's, averaged over RoIs.
 
     Source: Hinton et al., arXiv 1503.02531, at temperature 1.
     """
 
-    def check_roi_heads(self, student: nn.Module, teacher: nn.Module) -> None:
+    def check_pair(self, student: nn.Module, teacher: nn.Module) -> None:
         """Raise TypeError for a head without softmax scores."""
         for head in (student, teacher):
             _check_softmax(self, head)
 
-    def forward(self, head: BBoxHead, student: Judged, teacher: Judged) -> Tensor:
+    def forward(self, head: BBoxHead, student: RoIHeadOutput, teacher: RoIHeadOutput) -> Tensor:
         """Compare the class logits; the teacher's get no gradient.
 
         Returns:
@@ -50,7 +59,7 @@ class RoIHeadClsLoss(nn.Module):
 
 
 @MODELS.register_module()
-class RoIHeadBoxLoss(nn.Module):
+class RoIHeadBoxLoss(RoIHeadLoss):
     """IoU loss between the boxes that the two sides make of a RoI, where the teacher is confident.
 
     Of each RoI the box of the teacher's best class is compared. Weights are the teacher's
@@ -69,23 +78,25 @@ class RoIHeadBoxLoss(nn.Module):
         self.score_thr = score_thr
         self.iou_loss = MODELS.build(iou_loss)
 
-    def check_roi_heads(self, student: nn.Module, teacher: nn.Module) -> None:
+    def check_pair(self, student: nn.Module, teacher: nn.Module) -> None:
         """Raise TypeError for a head whose boxes cannot be decoded, ValueError for other coders."""
         for head in (student, teacher):
             _check_softmax(self, head)
             coder = getattr(head, 'bbox_coder', None)
             deltas = isinstance(coder, DeltaXYWHBBoxCoder) and getattr(head, 'with_reg', True)
-            require(deltas, self, head, 'boxes as DeltaXYWHBBoxCoder encodes them')
-        own, other = (
+            if not deltas:
+                refuse(self, head, 'boxes as DeltaXYWHBBoxCoder encodes them')
+        student_coder, teacher_coder = (
             (*head.bbox_coder.means, *head.bbox_coder.stds) for head in (student, teacher)
         )
-        if own != other:
+        if student_coder != teacher_coder:
             raise ValueError(
-                f"bbox_coder: the student's RoI head has target_means and target_stds {own}, the "
-                f"teacher's {other}: {type(self).__name__} needs the same"
+                "bbox_coder: the student's RoI head has target_means and target_stds "
+                f"{student_coder}, the teacher's {teacher_coder}: {type(self).__name__} needs the "
+                'same'
             )
 
-    def forward(self, head: BBoxHead, student: Judged, teacher: Judged) -> Tensor:
+    def forward(self, head: BBoxHead, student: RoIHeadOutput, teacher: RoIHeadOutput) -> Tensor:
         """Compare the boxes; the teacher's get no gradient.
 
         Returns:
@@ -109,9 +120,10 @@ def _check_softmax(loss: nn.Module, head: nn.Module) -> None:
         and getattr(head, 'with_cls', True)
         and not (head.custom_activation or head.loss_cls.use_sigmoid)
     )
-    trained_by = type(getattr(head, 'loss_cls', None)).__name__
-    needs = f'one softmax over classes and background, but this head is trained by {trained_by}'
-    require(one_softmax, loss, head, needs)
+    if not one_softmax:
+        trained_by = type(getattr(head, 'loss_cls', None)).__name__
+        needs = f'one softmax over classes and background, but this head is trained by {trained_by}'
+        refuse(loss, head, needs)
 
 
 def _decode(head: BBoxHead, rois: Tensor, bbox_pred: Tensor, classes: Tensor) -> Tensor:

@@ -1,10 +1,12 @@
 import torch.nn.functional as F
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
+
+from .base import FeatureLoss
 
 
 @MODELS.register_module()
-class SPLoss(nn.Module):
+class SPLoss(FeatureLoss):
     """Distance of two features in which images of a batch they find alike.
 
     The similarity of two images is the inner product of their features; each row of the matrix of

@@ -150,7 +150,7 @@ def test_small_networks_have_a_stem(tmp_path, backbone, tap, channels):
     student['backbone'] = backbone
     student['head']['in_channels'] = 1024 if 'Shuffle' in backbone['type'] else 288
     model = distilled(tmp_path, student, isrd=dict(weight=10.0))
-    assert model.isrd_tap == tap
+    assert model.distill['isrd'].student.path == tap
     assert model.distill['isrd'].conv.in_channels == channels
     train(model, [batch()])
 
@@ -229,7 +229,7 @@ def test_a_teachers_file_has_its_own_preprocessor_beside_the_model(tmp_path):
         (
             dict(terms=dict(kd=feature('backbone', 'backbone', dict(type='KDLoss')))),
             TypeError,
-            'KDLoss compares the logits',
+            'KDLoss compares logits',
         ),
         (dict(student_weight=-1), ValueError, 'student_weight=-1'),
     ],
@@ -255,7 +255,7 @@ def test_networks_that_read_one_size_only(tmp_path):
 
 @pytest.mark.parametrize('loss', ['ATLoss', 'ICKDLoss', 'ChannelWiseKLLoss'])
 def test_losses_of_maps_do_not_compare_logits(tmp_path, loss):
-    with pytest.raises(TypeError, match=f'{loss} does not compare logits'):
+    with pytest.raises(TypeError, match=f'{loss} compares feature maps, but .* for logits'):
         distilled(tmp_path, terms=dict(kd=dict(KD, loss=dict(type=loss))))
 
 

@@ -12,7 +12,7 @@ from mmengine.hub import get_config
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from pd_mmdet.losses.decode import Predicted
+from pd_mmdet.losses.readers import DenseHeadOutput
 
 CHANNELS, BATCH = 32, 2
 ZOO = dict(
@@ -105,7 +105,9 @@ def pyramid(head: nn.Module, seed: int = 1) -> list[Tensor]:
 
 
 @torch.no_grad()
-def predicted(head: nn.Module, seed: int = 1, levels: list[int] | None = None) -> Predicted:
+def predicted(head: nn.Module, seed: int = 1, levels: list[int] | None = None) -> DenseHeadOutput:
     """What a head returns for random features; its maps are leaves that take gradients."""
     outputs = tree_map(lambda feat: feat.detach().requires_grad_(), head(pyramid(head, seed)))
-    return Predicted(head, outputs, list(range(len(outputs[0]))) if levels is None else levels)
+    return DenseHeadOutput(
+        head, outputs, list(range(len(outputs[0]))) if levels is None else levels
+    )

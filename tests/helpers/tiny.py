@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import mmdet
 import numpy as np
@@ -18,6 +19,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 import pd_mmdet  # noqa: F401
+from pd_mmdet.distillers.terms.base import StepOutputs
 from pd_mmdet.transforms import LowResolution, PackPairedDetInputs
 
 register_all_modules()
@@ -131,3 +133,8 @@ def train(model: nn.Module, batches: list[dict]) -> list[dict[str, Tensor]]:
 def forward(model: nn.Module, data: dict) -> dict[str, Tensor]:
     """The losses of a batch."""
     return model(**model.data_preprocessor(data, True), mode='loss')
+
+
+def of_heads(student: Any, teacher: Any) -> StepOutputs:
+    """What a term is given where the student's and the teacher's dense heads put these out."""
+    return StepOutputs(dict(bbox_head=student), dict(bbox_head=teacher), None, [])

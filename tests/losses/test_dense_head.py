@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from pd_mmdet.losses import (
     DenseHeadDistributionLoss,
     dense_head,
 )
-from pd_mmdet.losses.decode import Predicted
+from pd_mmdet.losses.readers import DenseHeadOutput
 from tests.helpers import dense_heads as zoo
 
 CLASSES, STRIDES, SIZES, BATCH = 3, [8, 16, 32], [(5, 7), (3, 4), (2, 2)], 2
@@ -62,7 +64,7 @@ def predicted(head, seed):
         bbox_pred += torch.randn(bbox_pred.shape, generator=generator)
     for centerness in sum(outs[2:], []):
         centerness += 3
-    return Predicted(head, [[one.requires_grad_() for one in maps] for maps in outs], LEVELS)
+    return DenseHeadOutput(head, [[one.requires_grad_() for one in maps] for maps in outs], LEVELS)
 
 
 def rows(one, entry, channels, levels=LEVELS):
@@ -144,7 +146,8 @@ def test_background_priors_do_not_outweigh_the_objects():
     teacher[..., 0, :4] = logit[1]
     student = logit[0].repeat(1, 1, 100, 100)
     head = build('atss', num_classes=1)
-    loss = DenseHeadClsLoss()(*(Predicted(head, [[each]], [0]) for each in (student, teacher)))
+    sides = [DenseHeadOutput(head, [[each]], [0]) for each in (student, teacher)]
+    loss = DenseHeadClsLoss()(*sides)
     entropy = -(0.9 * np.log(0.01) + 0.1 * np.log(0.99))
     normaliser = 4 * 0.9**2 + 9996 * 0.01**2
     np.testing.assert_allclose(loss, 4 * entropy * 0.89**2 / normaliser, rtol=1e-4)
@@ -154,7 +157,7 @@ def test_classes_trained_with_the_objectness_are_compared_with_it():
     """One cell: 0.8 · 0.5 of the teacher, 0.5 · 0.4 of the student."""
     head = zoo.build(zoo.head_cfg('YOLOX'))
     teacher, student = (
-        Predicted(head, [[logit[0].view(1, 1, 1, 1)], [], [logit[1].view(1, 1, 1, 1)]], [0])
+        DenseHeadOutput(head, [[logit[0].view(1, 1, 1, 1)], [], [logit[1].view(1, 1, 1, 1)]], [0])
         for logit in torch.tensor([[0.8, 0.5], [0.5, 0.4]]).logit()
     )
     entropy = -(0.4 * np.log(0.2) + 0.6 * np.log(0.8))
@@ -182,7 +185,7 @@ def test_box_loss_of_one_prior_by_hand():
     head = build('softmax', num_classes=1)
     logits = torch.tensor([np.log(3), 0]).view(1, 2, 1, 1)
     teacher, student = (
-        Predicted(head, [[logits], [torch.tensor([0, 0, width, 0]).view(1, 4, 1, 1)]], [0])
+        DenseHeadOutput(head, [[logits], [torch.tensor([0, 0, width, 0]).view(1, 4, 1, 1)]], [0])
         for width in (0, np.log(0.5))
     )
     loss = DenseHeadBoxLoss()(student, teacher)
@@ -195,8 +198,8 @@ def test_boxes_of_two_kinds_of_heads_are_compared():
     sure = torch.full((1, CLASSES, 1, 1), 9.0)
     bins = torch.full((1, 4, 7, 1, 1), -99.0)
     bins[:, :, 4] = 99
-    teacher = Predicted(distributions, [[sure], [bins.flatten(1, 2)]], [0])
-    student = Predicted(anchors, [[sure], [torch.zeros(1, 4, 1, 1)], [sure[:, :1]]], [0])
+    teacher = DenseHeadOutput(distributions, [[sure], [bins.flatten(1, 2)]], [0])
+    student = DenseHeadOutput(anchors, [[sure], [torch.zeros(1, 4, 1, 1)], [sure[:, :1]]], [0])
     for pair in ((student, teacher), (teacher, student)):
         np.testing.assert_allclose(DenseHeadBoxLoss()(*pair), 0, atol=1e-6)
 
@@ -270,7 +273,7 @@ def test_the_normaliser_is_shared_between_processes(name, loss, monkeypatch):
 def test_refuses_sides_of_different_cells(name, loss):
     head = build(name)
     student, teacher = predicted(head, 1), predicted(head, 2)
-    teacher = teacher._replace(outputs=[[m[..., 1:] for m in maps] for maps in teacher.outputs])
+    teacher = replace(teacher, outputs=[[m[..., 1:] for m in maps] for maps in teacher.outputs])
     with pytest.raises(ValueError, match=r'level 0: .*\(2, 5, 7\).*\(2, 5, 6\)'):
         loss()(student, teacher)
 

@@ -6,8 +6,8 @@ from mmdet.registry import MODELS
 from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import register_all_modules
 
-from pd_mmdet.distillers.roi_head_taps import Judged
 from pd_mmdet.losses import RoIHeadBoxLoss, RoIHeadClsLoss, roi_head
+from pd_mmdet.losses.roi_head import RoIHeadOutput
 
 register_all_modules()
 CLASSES, ROIS = 3, 12
@@ -29,7 +29,7 @@ def judged(seed, rois=ROIS, boxes=CLASSES):
     sizes = 4 + 30 * torch.rand(rois, 2, generator=random)
     image = (torch.arange(rois) % 2)[:, None]
     random.manual_seed(seed)
-    return Judged(
+    return RoIHeadOutput(
         stage=0,
         rois=torch.cat([image, corners, corners + sizes], 1),
         cls_score=(3 * torch.randn(rois, CLASSES + 1, generator=random)).requires_grad_(),
@@ -160,21 +160,21 @@ def test_what_has_no_softmax_is_refused(loss):
     ):
         for pair in ((head(), other), (other, head())):
             with pytest.raises(TypeError, match=told):
-                loss.check_roi_heads(*pair)
-    loss.check_roi_heads(head(), head('Shared2FCBBoxHead', fc_out_channels=4))
+                loss.check_pair(*pair)
+    loss.check_pair(head(), head('Shared2FCBBoxHead', fc_out_channels=4))
 
 
 def test_boxes_that_cannot_be_decoded_are_refused():
     with pytest.raises(TypeError, match='needs boxes as DeltaXYWHBBoxCoder encodes them'):
-        RoIHeadBoxLoss().check_roi_heads(head(), head(with_reg=False))
+        RoIHeadBoxLoss().check_pair(head(), head(with_reg=False))
     sabl = MODELS.build(dict(type='SABLHead', num_classes=CLASSES))
     with pytest.raises(TypeError, match='RoIHeadBoxLoss cannot serve SABLHead: needs boxes as'):
-        RoIHeadBoxLoss().check_roi_heads(sabl, sabl)
-    RoIHeadClsLoss().check_roi_heads(sabl, sabl)
+        RoIHeadBoxLoss().check_pair(sabl, sabl)
+    RoIHeadClsLoss().check_pair(sabl, sabl)
 
 
 def test_boxes_that_are_encoded_differently_are_refused():
     other = head(stds=(0.05, 0.05, 0.1, 0.1))
     with pytest.raises(ValueError, match='target_stds.*0.2.*the teacher.*0.05'):
-        RoIHeadBoxLoss().check_roi_heads(head(), other)
-    RoIHeadClsLoss().check_roi_heads(head(), other)
+        RoIHeadBoxLoss().check_pair(head(), other)
+    RoIHeadClsLoss().check_pair(head(), other)

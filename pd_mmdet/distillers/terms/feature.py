@@ -1,3 +1,5 @@
+"""Terms on feature maps."""
+
 from __future__ import annotations
 
 import math
@@ -6,80 +8,70 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmengine.registry import Registry
 from torch import Tensor, nn
 
+from ...losses import FeatureLoss
 from ...taps import Tap
+from .base import StepOutputs, Term, TermProbe, build_loss, compare
 
 MAX_EXTRA_TOKENS = 2
 
 
-class FeatureTerm(nn.Module):
-    """A distillation term on feature maps: student tap, teacher tap, loss, weight.
+class FeatureTerm(Term):
+    """A term on feature maps.
 
     Levels are matched by stride, that is by the cells they have for one photograph; where channel
     counts differ a 1×1 convolution brings the student's to the teacher's. The term is the mean of
-    the loss over the matched levels, times the weight.
-
-    What a loss can compare as it is, it says: with ``same_channels = False`` no convolution is put
-    before it, with ``same_cells = False`` two single levels are compared whatever their strides.
+    the loss over the matched levels, times the weight. What the loss can compare as it is, its
+    attributes say (:class:`~pd_mmdet.losses.FeatureLoss`).
 
     Args:
-        registry: The registry that builds the loss.
+        probe: What student and teacher put out at their taps.
         student: Tap of the student, see :meth:`Tap.parse`.
         teacher: Tap of the teacher.
-        loss: Config of a loss that takes the maps (N, C, H, W) of student and teacher.
+        loss: Config of a loss of two maps (N, C, H, W).
         weight: Factor of the term in the total loss.
-        outputs: What student and teacher put out at their taps for one photograph.
-        pixels: Side of that photograph as each of them reads it.
         pooled: Compare two single levels whatever their strides, by every loss: the side with
             more cells is averaged down. For networks that have no pyramid.
 
     Raises:
-        TypeError: If the loss compares something else than feature maps.
-        ValueError: If a tap puts out something else, or no level of the student has the stride
-            of one of the teacher.
+        TypeError: The loss compares something else than feature maps.
+        ValueError: A tap puts out something else, or no level of the student has the stride of
+            one of the teacher.
     """
 
     def __init__(
         self,
-        registry: Registry,
+        probe: TermProbe,
         student: str,
         teacher: str,
         loss: dict,
         weight: float,
-        outputs: tuple[Any, Any],
-        pixels: tuple[int, int],
         pooled: bool = False,
     ) -> None:
-        super().__init__()
-        self.student, self.teacher = Tap.parse(student), Tap.parse(teacher)
-        self.weight = weight
-        self.loss = registry.build(loss)
-        if hasattr(self.loss, 'with_labels'):
-            raise TypeError(
-                f'{type(self.loss).__name__} compares the logits of classifiers, '
-                f'but tap {student!r} of the student is no head of one'
-            )
-        maps = feature_maps(self.student, outputs[0]), feature_maps(self.teacher, outputs[1])
-        self.same_cells = getattr(self.loss, 'same_cells', True)
+        super().__init__(student, teacher, weight)
+        self.loss = build_loss(probe.registry, loss, FeatureLoss, student)
+        traits = self.loss if isinstance(self.loss, FeatureLoss) else FeatureLoss
+        self.same_cells = traits.same_cells
+        maps = [
+            feature_maps(tap, output)
+            for tap, output in zip((self.student, self.teacher), probe.outputs)
+        ]
         if (pooled or not self.same_cells) and len(maps[0]) == len(maps[1]) == 1:
             self.pairs = [(0, 0)]
         else:
-            self.pairs = match_levels(*maps, (student, teacher), pixels)
+            self.pairs = match_levels(*maps, (student, teacher), probe.pixels)
         channels = [(maps[0][i].shape[1], maps[1][j].shape[1]) for i, j in self.pairs]
-        adapts = getattr(self.loss, 'same_channels', True)
         self.adapters = nn.ModuleList(
-            nn.Conv2d(own, wanted, 1) if adapts and own != wanted else nn.Identity()
-            for own, wanted in channels
+            nn.Conv2d(given, wanted, 1)
+            if traits.same_channels and given != wanted
+            else nn.Identity()
+            for given, wanted in channels
         )
 
-    def forward(
-        self, model: nn.Module, student_output: Any, teacher_output: Any, data_samples: list
-    ) -> Tensor:
-        """The weighted term, a scalar, of what the two put out; it needs no head and no label."""
-        student = feature_maps(self.student, student_output)
-        teacher = feature_maps(self.teacher, teacher_output)
+    def forward(self, model: nn.Module, step: StepOutputs) -> Tensor:
+        student = feature_maps(self.student, step.student[self.student.path])
+        teacher = feature_maps(self.teacher, step.teacher[self.teacher.path])
         losses = [
             self._compare(adapter(student[i]), teacher[j])
             for adapter, (i, j) in zip(self.adapters, self.pairs)
@@ -95,29 +87,22 @@ class FeatureTerm(nn.Module):
         return compare(self.loss, student, teacher)
 
 
-def compare(loss: nn.Module, student: Tensor, teacher: Tensor, *labels: Tensor) -> Tensor:
-    """What a loss says of the two sides in float32, also in mixed precision."""
-    # Autocast would round products.
-    with torch.autocast(student.device.type, enabled=False):
-        return loss(student.float(), teacher.float(), *labels)
-
-
 def feature_maps(tap: Tap, output: Any) -> list[Tensor]:
-    """The maps (N, C, H, W) that a tap selects of an output, one a level.
+    """Return the maps (N, C, H, W) that a tap selects of an output, one for each level.
 
     Tokens (N, T, C) are laid out on their grid: the one that comes with them, as from a patch
     embedding, or a square one, up to two tokens in front of which (class, distillation) are left
     out. A vector (N, C) is a map of one cell.
 
     Raises:
-        ValueError: If the tap selects something else.
+        ValueError: The tap selects something else.
     """
     levels = [output] if _has_grid(output) else tap.select(output)
     return [_as_map(tap, level) for level in levels]
 
 
 def _has_grid(output: Any) -> bool:
-    """Whether an output is one of tokens and the (height, width) of their grid."""
+    """Tell whether an output is a pair: tokens, and the (height, width) of their grid."""
     if not isinstance(output, tuple) or len(output) != 2 or not isinstance(output[0], Tensor):
         return False
     grid = output[1]
@@ -149,7 +134,7 @@ def match_levels(
     taps: tuple[str, str],
     pixels: tuple[int, int],
 ) -> list[tuple[int, int]]:
-    """Pairs (student's level, teacher's level) that have the same cells for one photograph.
+    """Pair levels of student and teacher that have the same cells for one photograph.
 
     Args:
         student: The student's maps (N, C, H, W).
@@ -157,14 +142,17 @@ def match_levels(
         taps: Names of the two taps, for the message.
         pixels: Side of the photograph as each of them reads it.
 
+    Returns:
+        Pairs (student's level, teacher's level).
+
     Raises:
-        ValueError: If there is none.
+        ValueError: No level has a partner.
     """
     free = dict(enumerate(teacher))
     pairs = []
-    for i, own in enumerate(student):
+    for i, wanted in enumerate(student):
         # The coarsest levels may all be one cell: each has one partner, in order.
-        j = next((j for j, other in free.items() if other.shape[-2:] == own.shape[-2:]), None)
+        j = next((j for j, feat in free.items() if feat.shape[-2:] == wanted.shape[-2:]), None)
         if j is not None:
             del free[j]
             pairs.append((i, j))

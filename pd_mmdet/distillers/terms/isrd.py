@@ -1,3 +1,7 @@
+"""Input spatial representation distillation: the term whose target is the large image."""
+
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from fractions import Fraction
@@ -6,9 +10,40 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .base import StepOutputs, Term
+from .feature import feature_maps
 
-class ISRD(nn.Module):
-    """Input spatial representation distillation: rebuild the large image from a student's feature.
+STEMS = (
+    'backbone.stem',
+    'backbone.relu',
+    'backbone.patch_embed',
+    'backbone.conv1',
+    'backbone.layer0',
+    'backbone.layers.0',
+    'backbone.features.1',
+    'backbone.downsample_layers.0',
+    'backbone.patch_embeds.0',
+    'backbone.stage0',
+    'backbone.tokens_to_token',
+)
+"""Where the stem of a backbone ends, ISRD's default tap: the first of these that exists."""
+
+
+def find_stem(model: nn.Module) -> str:
+    """Find the tap at the end of a backbone's stem.
+
+    Raises:
+        ValueError: The backbone has none of ``STEMS``.
+    """
+    names = dict(model.named_modules())
+    for stem in STEMS:
+        if stem in names:
+            return stem
+    raise ValueError(f'isrd: the backbone has none of {STEMS}; set isrd=dict(tap=…)')
+
+
+class ISRD(Term):
+    """Rebuild the large image from a feature of the student, and compare by L1 distance.
 
     A 1x1 convolution to r^2 channels for each of the image's, pixel shuffle by r and PReLU, where r
     is the number of large pixels a cell spans, rounded up. Used in training only.
@@ -16,22 +51,43 @@ class ISRD(nn.Module):
     Source: Pixel Distillation (Guo et al., TPAMI 2024, arXiv 2112.09532).
 
     Args:
+        student (str): Tap of the feature.
+        weight (float): Factor of the term in the total loss.
         in_channels (int): Channels of the feature.
         stride (int): Small pixels from one cell of the feature to the next.
         ratio (Fraction): Side of the large image over that of the small one.
         out_channels (int): Channels of the image.
     """
 
-    def __init__(self, in_channels: int, stride: int, ratio: Fraction, out_channels: int) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        student: str,
+        weight: float,
+        in_channels: int,
+        stride: int,
+        ratio: Fraction,
+        out_channels: int,
+    ) -> None:
+        super().__init__(student, None, weight)
+        self.ratio = ratio
         self.cell = stride * ratio  # side of a cell in large pixels
         upscale = math.ceil(self.cell)
         self.conv = nn.Conv2d(in_channels, out_channels * upscale**2, kernel_size=1)
         self.shuffle = nn.PixelShuffle(upscale)
         self.act = nn.PReLU()
 
-    def forward(self, feature: Tensor, target: Tensor, img_shapes: list[tuple[int, int]]) -> Tensor:
-        """L1 distance of the rebuilt images from the large ones, over their unpadded areas.
+    def forward(self, model: nn.Module, step: StepOutputs) -> Tensor:
+        feature = feature_maps(self.student, step.student[self.student.path])[0]
+        img_shapes = [
+            tuple(int(side * self.ratio) for side in sample.img_shape[:2])
+            for sample in step.data_samples
+        ]
+        return self.weight * self.distance(feature, step.image, img_shapes)
+
+    def distance(
+        self, feature: Tensor, target: Tensor, img_shapes: list[tuple[int, int]]
+    ) -> Tensor:
+        """Average the L1 distance of rebuilt images from large ones over their unpadded areas.
 
         Args:
             feature (Tensor): Of the small images, shape (N, in_channels, h, w).
@@ -56,7 +112,7 @@ class ISRD(nn.Module):
     def _comparable(
         self, feature: Tensor, target: Tensor
     ) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
-        """The rebuilt images and the target in one order of pixels, and what brings others to it.
+        """Bring the rebuilt images and the target to one order of pixels; also return how.
 
         Where cells tile the image it is that of ``conv``: to shuffle the target, which gets no
         gradient, is cheaper than to shuffle what is rebuilt, forth and back.
@@ -69,7 +125,7 @@ class ISRD(nn.Module):
         return self.act(self.conv(feature)).view(target.shape), target, self._by_cell
 
     def _by_cell(self, image: Tensor) -> Tensor:
-        """A view (N, C, r, r, h, w) of an image (N, C, h * r, w * r): the order of ``conv``."""
+        """View an image (N, C, h * r, w * r) as (N, C, r, r, h, w): the order of ``conv``."""
         r = self.shuffle.upscale_factor
         return image.unflatten(3, (-1, r)).unflatten(2, (-1, r)).permute(0, 1, 3, 5, 2, 4)
 
@@ -104,7 +160,7 @@ class ISRD(nn.Module):
 def unpadded(
     img_shapes: list[tuple[int, int]], size: tuple[int, int], device: torch.device
 ) -> Tensor:
-    """Mask (N, H, W), True inside each image's (height, width), which padding brought to size."""
+    """Make a mask (N, H, W) that is True inside each image's (height, width), False in padding."""
     heights, widths = torch.tensor(img_shapes).to(device, non_blocking=True).unbind(1)
     rows = torch.arange(size[0], device=device) < heights[:, None]
     columns = torch.arange(size[1], device=device) < widths[:, None]

@@ -1,56 +1,44 @@
+"""Terms on the logits of classifiers."""
+
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from mmengine.registry import Registry
 from torch import Tensor, nn
 
-from ...taps import Tap
-from .feature import compare
+from ...losses import LogitLoss
+from .base import StepOutputs, Term, TermProbe, build_loss, compare
 
 
-class LogitTerm(nn.Module):
-    """A distillation term on the logits of classifiers: student tap, teacher tap, loss, weight.
+class LogitTerm(Term):
+    """A term on the logits of classifiers.
 
     Args:
-        registry: The registry that builds the loss.
+        probe: What the heads put out.
         student: Tap of the student's head.
         teacher: Tap of the teacher's.
-        loss: Config of a loss that takes the logits (N, C) of student and teacher; one that says
-            ``with_labels = True`` takes the labels (N,), too.
+        loss: Config of a loss of two logits (N, classes), see :class:`~pd_mmdet.losses.LogitLoss`.
         weight: Factor of the term in the total loss.
-        outputs: What the heads put out for one photograph.
 
     Raises:
-        TypeError: If the loss does not take logits.
-        ValueError: If the outputs are no logits, or of other numbers of classes.
+        TypeError: The loss does not take logits.
+        ValueError: The outputs are no logits, or of other numbers of classes.
     """
 
     def __init__(
-        self,
-        registry: Registry,
-        student: str,
-        teacher: str,
-        loss: dict,
-        weight: float,
-        outputs: tuple[Any, Any],
+        self, probe: TermProbe, student: str, teacher: str, loss: dict, weight: float
     ) -> None:
-        super().__init__()
-        self.student, self.teacher = Tap.parse(student), Tap.parse(teacher)
-        self.weight = weight
-        self.loss = registry.build(loss)
-        for tap, output in zip((student, teacher), outputs):
+        super().__init__(student, teacher, weight)
+        self.loss = build_loss(probe.registry, loss, LogitLoss, student)
+        for tap, output in zip((student, teacher), probe.outputs):
             if not isinstance(output, Tensor) or output.ndim != 2:
                 raise ValueError(f'tap {tap!r} puts out no logits of shape (N, classes)')
-        own, other = (output.shape[1] for output in outputs)
-        if own != other:
+        student_classes, teacher_classes = (output.shape[1] for output in probe.outputs)
+        if student_classes != teacher_classes:
             raise ValueError(
-                f'{student!r} of the student tells {own} classes apart, '
-                f'{teacher!r} of the teacher {other}: they must be the same'
+                f'{student!r} of the student tells {student_classes} classes apart, '
+                f'{teacher!r} of the teacher {teacher_classes}: they must be the same'
             )
-
-        self._try_loss(*outputs)
+        self._try_loss(*probe.outputs)
 
     def _try_loss(self, *logits: Tensor) -> None:
         self.loss.eval()  # so that none counts this as an iteration
@@ -65,16 +53,23 @@ class LogitTerm(nn.Module):
     @property
     def with_labels(self) -> bool:
         """Whether the loss must know the label of each image."""
-        return getattr(self.loss, 'with_labels', False)
+        return isinstance(self.loss, LogitLoss) and self.loss.with_labels
 
-    def forward(
-        self, model: nn.Module, student_output: Tensor, teacher_output: Tensor, data_samples: list
-    ) -> Tensor:
-        """The weighted term, a scalar; ``data_samples`` carry the labels."""
+    def forward(self, model: nn.Module, step: StepOutputs) -> Tensor:
         labels = None
         if self.with_labels:
-            labels = torch.cat([sample.gt_label for sample in data_samples])
-        return self.weight * self._compare(student_output, teacher_output, labels)
+            labels = torch.cat([sample.gt_label for sample in step.data_samples])
+        student, teacher = step.student[self.student.path], step.teacher[self.teacher.path]
+        return self.weight * self._compare(student, teacher, labels)
 
     def _compare(self, student: Tensor, teacher: Tensor, labels: Tensor | None) -> Tensor:
         return compare(self.loss, student, teacher, *([labels] if self.with_labels else []))
+
+    def check_batch_augments(self) -> None:
+        """Refuse, by a ValueError, batch augmentations that mix labels which the loss needs."""
+        if self.with_labels:
+            raise ValueError(
+                f'{type(self.loss).__name__} needs one label an image, but train_cfg.augments (or '
+                "batch_augments) of the student mix them: remove these, or choose loss=dict(type='"
+                "KDLoss')"
+            )

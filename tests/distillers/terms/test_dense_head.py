@@ -12,7 +12,7 @@ from mmengine.hub import get_config
 from mmengine.logging import MessageHub
 
 from pd_mmdet.distillers.terms.dense_head import check_same_priors
-from tests.helpers.tiny import CLS, batch, build, distiller, retinanet, train
+from tests.helpers.tiny import CLS, batch, build, distiller, of_heads, retinanet, train
 
 CLASSES, CHANNELS = 3, 64
 ZOO = dict(
@@ -89,7 +89,7 @@ def test_an_assistant_that_answers_alike_has_nothing_to_teach(name):
     feats = [torch.randn(2, CHANNELS, *side) for side in sides]
     own, other = head(feats), assistants(feats)
     for loss in losses_of(name):
-        assert model.distill[loss](model, own, other, []).abs() < 1e-5
+        assert model.distill[loss](model, of_heads(own, other)).abs() < 1e-5
 
 
 @pytest.mark.parametrize('name', ZOO)
@@ -123,9 +123,9 @@ def test_a_teachers_own_pixels_are_brought_to_the_students(name, channels, facto
     scores, same, _ = ([maps[0], *maps[:-1]] for maps in own)
     for loss in ('Cls', 'Box'):
         scaled = [factor * each for each in same]
-        assert model.distill[loss](model, own, (scores, scaled, scaled), []).abs() < 1e-5
+        assert model.distill[loss](model, of_heads(own, (scores, scaled, scaled))).abs() < 1e-5
     unscaled = [2 / factor * each for each in same]
-    assert model.distill['Box'](model, own, (scores, unscaled, unscaled), []) > 0.1
+    assert model.distill['Box'](model, of_heads(own, (scores, unscaled, unscaled))) > 0.1
 
 
 @torch.no_grad()
@@ -134,9 +134,9 @@ def test_boxes_are_decoded_by_the_head_that_made_them():
     cfgs = detector('RepPoints'), assistant('RepPoints')
     model = with_terms(*cfgs, 'Box', Box=dict(score_thr=0.0))
     outputs = [random_maps(channels, levels=5) for channels in (CLASSES, 18, 18)]
-    assert model.distill['Box'](model, outputs, outputs, []).abs() < 1e-5
+    assert model.distill['Box'](model, of_heads(outputs, outputs)).abs() < 1e-5
     model.teacher.model.bbox_head.moment_transfer += 1
-    assert model.distill['Box'](model, outputs, outputs, []) > 0.1
+    assert model.distill['Box'](model, of_heads(outputs, outputs)) > 0.1
 
 
 def test_heads_of_two_kinds_on_the_same_anchors():

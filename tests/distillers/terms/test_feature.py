@@ -17,6 +17,7 @@ from tests.helpers.tiny import (
     build,
     distiller,
     forward,
+    of_heads,
     retinanet,
     train,
 )
@@ -156,10 +157,14 @@ def test_the_head_term_is_nought_where_both_sides_answer_alike():
     outputs = model.bbox_head(model.extract_feat(torch.rand(1, 3, 64, 64)))
     for score in outputs[0]:  # GIoU counts where the teacher is confident
         score.data.add_(6)
-    assert model.distill['box'](model, outputs, outputs, []).item() == pytest.approx(0, abs=1e-5)
+    assert model.distill['box'](model, of_heads(outputs, outputs)).item() == pytest.approx(
+        0, abs=1e-5
+    )
     moved = outputs[0], [delta + 0.5 for delta in outputs[1]]
-    assert model.distill['box'](model, outputs, moved, []) > 0.1
-    assert model.distill['cls'](model, outputs, outputs, []).item() == pytest.approx(0, abs=1e-5)
+    assert model.distill['box'](model, of_heads(outputs, moved)) > 0.1
+    assert model.distill['cls'](model, of_heads(outputs, outputs)).item() == pytest.approx(
+        0, abs=1e-5
+    )
 
 
 def test_other_priors_are_refused():
@@ -236,8 +241,12 @@ def test_bad_terms(terms, told):
 @pytest.mark.parametrize(
     'term, told',
     [
-        (dict(CLS, student='neck', teacher='neck'), "compares heads, but tap 'neck'"),
-        (dict(PKD, student='bbox_head', teacher='bbox_head'), 'does not compare dense heads'),
+        (dict(CLS, student='neck', teacher='neck'), "outputs of dense heads, but tap 'neck'"),
+        (dict(PKD, student='bbox_head', teacher='bbox_head'), 'PearsonLoss compares feature maps'),
+        (
+            dict(CLS, loss=dict(type='MSELoss')),
+            "MSELoss is no DenseHeadLoss, but tap 'bbox_head' is a dense head",
+        ),
         (dict(CLS, teacher='neck'), 'DenseHeadClsLoss cannot serve FPN'),
         (dict(CLS, loss=dict(type='DenseHeadDistributionLoss')), 'cannot serve RetinaHead'),
     ],

@@ -9,7 +9,7 @@ from pd_mmdet.distillers.terms.isrd import ISRD, unpadded
 
 def build(stride, ratio, in_channels=4, out_channels=3):
     torch.manual_seed(0)
-    return ISRD(in_channels, stride, Fraction(ratio), out_channels)
+    return ISRD('backbone.relu', 1.0, in_channels, stride, Fraction(ratio), out_channels)
 
 
 def identity_isrd(stride, ratio):
@@ -79,24 +79,24 @@ def test_loss_is_the_mean_over_unpadded_pixels(stride, ratio, padded):
             for i, (h, w) in enumerate(shapes)
         ]
     )
-    torch.testing.assert_close(isrd(feature, target, shapes), distances.mean())
+    torch.testing.assert_close(isrd.distance(feature, target, shapes), distances.mean())
 
 
 def test_loss_of_cells_that_reach_beyond_the_image():
     isrd = build(2, '2')
     feature, target = torch.randn(1, 4, 3, 3), torch.randn(1, 3, 10, 11)
     distance = (isrd.reconstruct(feature, (12, 12))[..., :10, :11] - target).abs().mean()
-    torch.testing.assert_close(isrd(feature, target, [(10, 11)]), distance)
+    torch.testing.assert_close(isrd.distance(feature, target, [(10, 11)]), distance)
 
 
 def test_padding_changes_neither_loss_nor_gradient():
     isrd = build(2, '2')
     feature = torch.randn(1, 4, 4, 4, requires_grad=True)
     target = torch.randn(1, 3, 16, 16)
-    loss = isrd(feature, target, [(12, 8)])
+    loss = isrd.distance(feature, target, [(12, 8)])
     target[:, :, 12:] = 1000
     target[:, :, :, 8:] = 1000
-    assert isrd(feature, target, [(12, 8)]) == loss
+    assert isrd.distance(feature, target, [(12, 8)]) == loss
     loss.backward()
     assert feature.grad[:, :, :3, :2].abs().sum() > 0
     assert feature.grad[:, :, 3:].abs().sum() == 0
@@ -107,12 +107,12 @@ def test_learns_an_image_that_its_feature_contains():
     torch.manual_seed(0)
     target = torch.rand(1, 3, 16, 16)
     feature = torch.nn.functional.pixel_unshuffle(target, 4)  # all 48 numbers of each cell
-    isrd = ISRD(48, 2, Fraction(2), 3)
+    isrd = build(2, '2', in_channels=48)
     optimiser = torch.optim.Adam(isrd.parameters(), lr=0.02)
-    first = isrd(feature, target, [(16, 16)]).item()
+    first = isrd.distance(feature, target, [(16, 16)]).item()
     for _ in range(150):
         optimiser.zero_grad()
-        loss = isrd(feature, target, [(16, 16)])
+        loss = isrd.distance(feature, target, [(16, 16)])
         loss.backward()
         optimiser.step()
     assert loss.item() < 0.2 * first
@@ -121,7 +121,7 @@ def test_learns_an_image_that_its_feature_contains():
 def test_loss_is_float32_inside_autocast():
     isrd = build(2, '2')
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        loss = isrd(torch.randn(1, 4, 4, 4), torch.randn(1, 3, 16, 16), [(16, 16)])
+        loss = isrd.distance(torch.randn(1, 4, 4, 4), torch.randn(1, 3, 16, 16), [(16, 16)])
     assert loss.dtype == torch.float32
 
 

@@ -103,8 +103,8 @@ def runs_of(module):
 
 def images(model, data, view):
     """A view as the model alone would be given it."""
-    of_view = {key: value[view] for key, value in data.items()}
-    return model.data_preprocessor(of_view, True)['inputs']
+    inputs = data['inputs'][view] if isinstance(data['inputs'], dict) else data['inputs']
+    return model.data_preprocessor(dict(inputs=inputs), True)['inputs']
 
 
 def term_values(student, teacher, calls, feats, scale):
@@ -143,7 +143,7 @@ def test_the_assistant_judges_the_rois_of_the_student(name, ratio):
     student, other = alone(model, cfg), alone(model.teacher.model, teacher)
     data = batch(ratio, masks=True)
     with calls_of(student.roi_head) as calls:
-        lose(student, {key: value['lr'] for key, value in data.items()})
+        lose(student, batch(ratio, views=('lr',), masks=True))
     assert len(calls) == (3 if name == CASCADE else 1)
     with torch.no_grad():
         feats = other.extract_feat(images(other, data, 'hr'))
@@ -164,9 +164,9 @@ def test_a_teacher_judges_them_in_the_pixels_of_its_image(name, stage):
     view = 'hr' if stage == 1 else 'lr'
     model = with_terms(own, teacher, view=view, cls=ROI_CLS, box=dict(HEAD, **ALL))
     student, other = alone(model, own), alone(model.teacher.model, teacher)
-    data = batch()
+    data = batch(views=('hr',) if stage == 1 else ('hr', 'lr'))
     with calls_of(student.roi_head) as calls:
-        lose(student, {key: value[view] for key, value in data.items()})
+        lose(student, batch(views=(view,)))
     assert all(rois[:, 1::2].max() <= 64 for _, rois, _ in calls)  # lr is 64 pixels wide
     with torch.no_grad():
         feats = other.extract_feat(images(other, data, 'hr'))
@@ -379,17 +379,18 @@ def test_the_terms_alone_teach_the_roi_head():
 @pytest.mark.parametrize(
     'term, error, told',
     [
-        (dict(ROI_CLS, loss=dict(type='PearsonLoss')), TypeError, 'does not compare RoI heads'),
+        (dict(ROI_CLS, loss=dict(type='PearsonLoss')), TypeError, 'compares feature maps, but'),
+        (dict(ROI_CLS, loss=dict(type='MSELoss')), TypeError, 'MSELoss is no RoIHeadLoss'),
         (
             dict(ROI_CLS, loss=dict(type='DenseHeadClsLoss')),
             TypeError,
-            f"DenseHeadClsLoss does not compare RoI heads, but tap '{ROI}' is one",
+            f"compares outputs of dense heads, but tap '{ROI}' .* for outputs of RoI heads",
         ),
-        (dict(RPN, loss=dict(type='RoIHeadClsLoss')), TypeError, "tap 'rpn_head' is"),
+        (dict(RPN, loss=dict(type='RoIHeadClsLoss')), TypeError, 'is for outputs of dense heads'),
         (
             dict(ROI_CLS, student='neck', teacher='neck'),
             TypeError,
-            "RoIHeadClsLoss compares heads, but tap 'neck' of the student is none",
+            "RoIHeadClsLoss compares outputs of RoI heads, but tap 'neck' .* for feature maps",
         ),
         (
             dict(ROI_CLS, student=f'{ROI}.fc_cls', teacher=f'{ROI}.fc_cls'),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from mmengine.model import BaseModel
 from torch.utils.data import DataLoader
 
-from ..distillers.trial import Trial
+from ..distillers.detector_trial import TeacherScore
 
 
-def try_classifier(model: BaseModel, images: DataLoader) -> Trial | None:
+def try_classifier(model: BaseModel, images: DataLoader) -> TeacherScore | None:
     """Top-1 accuracy of a classifier; the score is 0 for guessing and 1 for all right.
 
     Args:
@@ -27,4 +27,4 @@ def try_classifier(model: BaseModel, images: DataLoader) -> Trial | None:
     if not right:
         return None
     top1, guessed = sum(right) / len(right), 1 / len(samples[0].pred_score)
-    return Trial(f'top-1 {100 * top1:.1f}', (top1 - guessed) / (1 - guessed))
+    return TeacherScore(f'top-1 {100 * top1:.1f}', (top1 - guessed) / (1 - guessed))

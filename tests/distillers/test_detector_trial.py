@@ -17,7 +17,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 from torch.utils.data import DataLoader
 
-from pd_mmdet.distillers.trial import try_detector
+from pd_mmdet.distillers.detector_trial import try_detector
 
 register_all_modules()
 CLASSES = ('letter', 'digit')

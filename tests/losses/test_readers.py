@@ -1,19 +1,14 @@
 """What heads return in training against what they themselves predict, in eval."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from mmdet.models.dense_heads import RTMDetHead
 from mmengine.config import ConfigDict
 
-from pd_mmdet.losses.decode import (
-    Predicted,
-    class_logits,
-    confidence,
-    decode_boxes,
-    product_logit,
-)
+from pd_mmdet.losses.readers import DenseHeadOutput, product_logit
 from tests.helpers.dense_heads import BATCH, HEADS, build, head_cfg, predicted, pyramid
 
 WITH_BOXES = [name for name in HEADS if name not in ('SABLRetina', 'GARetina')]
@@ -31,7 +26,7 @@ EVERYTHING = dict(
 
 
 def all_rows(one):
-    return torch.arange(len(class_logits(one)))
+    return torch.arange(len(one.class_logits()))
 
 
 def what_it_predicts(head):
@@ -62,7 +57,7 @@ def in_one_order(scores, boxes):
 def test_boxes_and_confidences_are_those_that_the_head_predicts(name):
     head = build(head_cfg(name))
     one = predicted(head)
-    found = in_one_order(confidence(one), decode_boxes(one, all_rows(one)))
+    found = in_one_order(one.confidence(), one.boxes(all_rows(one)))
     expected = in_one_order(*what_it_predicts(head))
     assert (expected[:, 1:] > 0).double().mean() >= 0.5  # what is clipped says nothing
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
@@ -72,7 +67,7 @@ def test_boxes_and_confidences_are_those_that_the_head_predicts(name):
 @torch.no_grad()
 def test_class_logits_are_those_of_the_scores_that_the_head_predicts(name):
     head = build(head_cfg(name, classes=3))
-    logits = class_logits(predicted(head))
+    logits = predicted(head).class_logits()
     scores = logits.softmax(1)[:, :-1] if name == 'SSD' else logits.sigmoid()
     expected, _ = what_it_predicts(head)
     torch.testing.assert_close(scores.flatten().sort()[0], expected.sort()[0])
@@ -83,7 +78,7 @@ def test_class_logits_are_those_of_the_scores_that_the_head_predicts(name):
 def test_class_logits_of_a_head_that_trains_them_alone_are_its_own(name):
     one = predicted(build(head_cfg(name, classes=3)))
     own = [level.permute(0, 2, 3, 1).reshape(-1, 3) for level in one.outputs[0]]
-    assert torch.equal(class_logits(one), torch.cat(own))
+    assert torch.equal(one.class_logits(), torch.cat(own))
 
 
 @torch.no_grad()
@@ -92,7 +87,7 @@ def test_the_confidence_is_that_of_the_best_class():
     best = [level.amax(1).sigmoid() for level in one.outputs[0]]
     objectness = [level[:, 0].sigmoid() for level in one.outputs[2]]
     expected = torch.cat([(a * b).flatten() for a, b in zip(best, objectness)])
-    torch.testing.assert_close(confidence(one), expected)
+    torch.testing.assert_close(one.confidence(), expected)
 
 
 def test_the_logit_of_a_product():
@@ -108,7 +103,7 @@ def test_the_logit_of_a_product():
 @pytest.mark.parametrize('name', WITH_BOXES)
 def test_no_box_at_all(name):
     one = predicted(build(head_cfg(name)))
-    boxes = decode_boxes(one, torch.zeros(0, dtype=torch.long))
+    boxes = one.boxes(torch.zeros(0, dtype=torch.long))
     assert boxes.shape == (0, 4)
     boxes.sum().backward()
 
@@ -117,12 +112,12 @@ def test_no_box_at_all(name):
 @torch.no_grad()
 def test_levels_and_rows_may_be_chosen(name):
     one = predicted(build(head_cfg(name)))
-    boxes = decode_boxes(one, all_rows(one))
-    counts = [len(all_rows(one._replace(levels=[level]))) for level in range(3)]
+    boxes = one.boxes(all_rows(one))
+    counts = [len(all_rows(replace(one, levels=[level]))) for level in range(3)]
     start, stop = counts[0], sum(counts)
-    some = one._replace(levels=[1, 2])
-    torch.testing.assert_close(decode_boxes(some, all_rows(some)), boxes[start:stop])
-    torch.testing.assert_close(decode_boxes(one, torch.tensor([start, 3])), boxes[[start, 3]])
+    some = replace(one, levels=[1, 2])
+    torch.testing.assert_close(some.boxes(all_rows(some)), boxes[start:stop])
+    torch.testing.assert_close(one.boxes(torch.tensor([start, 3])), boxes[[start, 3]])
 
 
 def test_priors_are_made_once_for_maps_of_a_size(monkeypatch):
@@ -130,7 +125,7 @@ def test_priors_are_made_once_for_maps_of_a_size(monkeypatch):
     one = predicted(head)
     rows = all_rows(one)
     with torch.inference_mode():
-        decode_boxes(one, rows)
+        one.boxes(rows)
     made = []
     make = head.prior_generator.single_level_grid_priors
     monkeypatch.setattr(
@@ -138,11 +133,12 @@ def test_priors_are_made_once_for_maps_of_a_size(monkeypatch):
         'single_level_grid_priors',
         lambda size, *args, **kwargs: made.append(size) or make(size, *args, **kwargs),
     )
-    boxes = decode_boxes(one, rows)
+    boxes = one.boxes(rows)
     boxes.sum().backward()  # what is cached in testing also serves training
     assert not made
     lower = [[each[..., :-1, :] for each in maps] for maps in one.outputs]
-    fewer = decode_boxes(one._replace(outputs=lower), all_rows(one._replace(outputs=lower)))
+    fewer_outputs = replace(one, outputs=lower)
+    fewer = fewer_outputs.boxes(all_rows(fewer_outputs))
     assert made == [each.shape[-2:] for each in lower[0]]
     maps = one.outputs[0]
     inside = torch.cat([row_numbers(each).lt(each.shape[2] - 1).flatten() for each in maps])
@@ -166,6 +162,6 @@ def test_a_box_found_a_level_higher_on_an_image_twice_as_large_is_the_same_box(n
     own = predicted(head, levels=[0])
     factor = 2 if name in IN_PIXELS or isinstance(head, RTMDetHead) else 1
     moved = [[None, maps[0] * (factor if i else 1)] for i, maps in enumerate(own.outputs[:3])]
-    other = Predicted(head, moved, levels=[1], scale=2)
+    other = DenseHeadOutput(head, moved, levels=[1], scale=2)
     rows = all_rows(own)
-    torch.testing.assert_close(decode_boxes(other, rows), decode_boxes(own, rows))
+    torch.testing.assert_close(other.boxes(rows), own.boxes(rows))

@@ -14,7 +14,7 @@ FOUND = 0.3
 """AP at IoU 0.5, whatever the class, from which on a detector finds the objects."""
 
 
-class Trial(NamedTuple):
+class TeacherScore(NamedTuple):
     """How a teacher does.
 
     Args:
@@ -28,7 +28,7 @@ class Trial(NamedTuple):
     confused: bool = False
 
 
-def try_detector(model: BaseModel, images: DataLoader) -> Trial | None:
+def try_detector(model: BaseModel, images: DataLoader) -> TeacherScore | None:
     """COCO metrics of a detector; the score is AP at IoU 0.5.
 
     It is confused where that is less than half of what it is with all classes as one.
@@ -58,4 +58,4 @@ def try_detector(model: BaseModel, images: DataLoader) -> Trial | None:
     names = ('bbox_mAP', 'bbox_mAP_50', 'mAP_50')
     ap, ap50, boxes50 = (metrics.get(name, 0.0) for name in names)
     text = f'AP {100 * ap:.1f}, AP50 {100 * ap50:.1f} ({100 * boxes50:.1f} whatever the class)'
-    return Trial(text, ap50, confused=boxes50 >= FOUND and boxes50 > 2 * ap50)
+    return TeacherScore(text, ap50, confused=boxes50 >= FOUND and boxes50 > 2 * ap50)
