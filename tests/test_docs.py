@@ -6,8 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+from mmengine.registry import MODELS
 
+from pd_mmdet.losses.readers import READERS, DenseHeadOutput
 from tests.helpers import ROOT
+from tests.helpers.tiny import batch, build, distiller, forward, retinanet, save
 
 PAGES = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/*.md')])
 
@@ -49,3 +53,34 @@ def test_the_data_flow_has_the_shapes_that_the_page_states(monkeypatch):
             stated.append(output)
             assert printed.getvalue() == output
     assert len(stated) == 6
+
+
+def examples() -> list[str]:
+    """The Python that CONTRIBUTING.md shows."""
+    text = (ROOT / 'CONTRIBUTING.md').read_text()
+    return re.findall(r'```python\n(.*?)```', text, re.DOTALL)
+
+
+def test_the_example_of_a_loss_teaches(tmp_path):
+    exec(examples()[0], {})
+    try:
+        term = dict(student='neck', teacher='neck', loss=dict(type='CosineLoss'), weight=1.0)
+        teacher = dict(cfg=retinanet(), checkpoint=save(retinanet(), tmp_path / 'teacher.pth'))
+        model = build(distiller(teacher=teacher, terms=dict(cos=term)))
+        loss = forward(model.train(), batch())['distill_cos_loss']
+    finally:
+        MODELS.module_dict.pop('CosineLoss')
+    assert 0 < loss < 2 and loss.requires_grad
+
+
+def test_the_example_of_a_reader_reads():
+    names: dict = {}
+    exec(examples()[1], names)
+    head = build(retinanet()).bbox_head  # three anchors a cell, three classes
+    head.__class__ = names['QualityHead']
+    maps = [torch.zeros(1, channels, 2, 2) for channels in (9, 12, 3)]
+    try:
+        confidence = DenseHeadOutput(head, [[each] for each in maps], [0]).confidence()
+    finally:
+        READERS.pop(names['QualityHead'])
+    assert confidence.tolist() == 12 * [0.5 * 0.5]

@@ -69,7 +69,7 @@ class ISRDVisualizationHook(Hook):
 
 def find_isrd(model: nn.Module) -> ISRD | None:
     """Find the term of a distiller that rebuilds the large image; None where there is none."""
-    terms = getattr(model, 'distill', nn.ModuleDict()).values()
+    terms = getattr(model, 'distill', {}).values()
     return next((term for term in terms if isinstance(term, ISRD)), None)
 
 
@@ -107,6 +107,7 @@ def rebuild(model: nn.Module, images: dict[str, Sequence[Tensor]]) -> Tensor:
         for side, view in (('student', 'lr'), ('target', 'hr'))
     )
     isrd = find_isrd(model)
+    assert isrd is not None, 'the distiller has no ISRD'
     path = isrd.student.path
     with evaluating(model), Taps(model, [path], stop=True) as tapped:
         model(small, mode='tensor')
