@@ -69,8 +69,9 @@ class ISRDVisualizationHook(Hook):
 
 def find_isrd(model: nn.Module) -> ISRD | None:
     """Find the term of a distiller that rebuilds the large image; None where there is none."""
-    terms = getattr(model, 'distill', {}).values()
-    return next((term for term in terms if isinstance(term, ISRD)), None)
+    terms = getattr(model, 'distill', None)
+    found = (term for term in terms.values() if isinstance(term, ISRD)) if terms else ()
+    return next(iter(found), None)
 
 
 def swaps_channels(model: nn.Module) -> bool:
@@ -107,7 +108,7 @@ def rebuild(model: nn.Module, images: dict[str, Sequence[Tensor]]) -> Tensor:
         for side, view in (('student', 'lr'), ('target', 'hr'))
     )
     isrd = find_isrd(model)
-    assert isrd is not None, 'the distiller has no ISRD'
+    assert isrd is not None
     path = isrd.student.path
     with evaluating(model), Taps(model, [path], stop=True) as tapped:
         model(small, mode='tensor')
