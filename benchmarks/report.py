@@ -1,4 +1,4 @@
-"""Bring the results that benchmarks/results keeps into texts and pictures.
+"""Bring the results in benchmarks/results into texts and pictures.
 
     python benchmarks/report.py
 
@@ -8,7 +8,8 @@ In README.md, docs/*.md and the configs' READMEs, `<!-- end -->` closes what is 
   standard deviation over seeds;
 - after `<!-- costs: FILE -->` the table of a file of cost_report.py;
 - after `<!-- suite: NAME PART -->` a table of one part (1, 2, …) of a suite of benchmarks/suites,
-  for each device that has results, `suite_NAME_DEVICE.json`; rows without any are "not run".
+  for each device that has results, `suite_NAME_DEVICE.json`; rows without any are named below it;
+- after `<!-- not-run: suites -->` a sentence that names all parts of suites without results.
 
 The pictures are docs/benchmark_NAME_DEVICE.png and docs/benchmark_NAME_DEVICE_sizes.png, and
 docs/benchmark_FILE.png for FILE.json that benchmarks/why.py and tools/cost_report.py have made:
@@ -29,19 +30,19 @@ from pd_mmdet.workbench.costs import cost_report
 from pd_mmdet.workbench.stages import results as report
 from pd_mmdet.workbench.suites.figures import ap_figure, similarity_figure, sizes_figure, sizes_of
 from pd_mmdet.workbench.suites.records import read_results
-from pd_mmdet.workbench.suites.suite import Suite, read_suite
-from pd_mmdet.workbench.suites.tables import Records, by_set, part_table
+from pd_mmdet.workbench.suites.suite import Part, Suite, read_suite
+from pd_mmdet.workbench.suites.tables import Records, by_set, of_row, part_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results'
 SUITES = ROOT / 'benchmarks' / 'suites'
 BLOCK = re.compile(
-    r'(<!-- (results|costs|suite): (\S+)(?: (\d+))? -->\n).*?(<!-- end -->)', re.DOTALL
+    r'(<!-- (results|costs|suite|not-run): (\S+)(?: (\d+))? -->\n).*?(<!-- end -->)', re.DOTALL
 )
 
 
 def texts() -> list[Path]:
-    """The texts that have tables of results."""
+    """Return the texts that have tables of results."""
     files = [ROOT / 'README.md', *ROOT.glob('docs/*.md'), *ROOT.glob('configs/*/README.md')]
     return sorted(file for file in files if BLOCK.search(file.read_text()))
 
@@ -58,6 +59,8 @@ def fill(text: str) -> str:
         kind, name, part = match[2], match[3], match[4]
         if kind == 'suite':
             made = suite_tables(name, int(part))
+        elif kind == 'not-run':
+            made = not_run()
         else:
             made = table(name) if kind == 'results' else cost_table(name)
         return match[1] + made + match[5]
@@ -66,7 +69,7 @@ def fill(text: str) -> str:
 
 
 def table(pattern: str) -> str:
-    """One row a stage, over runs of a recipe that differ in their seeds only."""
+    """Return a row for each stage, over runs of a recipe that differ in their seeds only."""
     files = sorted(RESULTS.glob(pattern))
     if not files:
         raise FileNotFoundError(f'no {pattern} in {RESULTS}')
@@ -74,14 +77,14 @@ def table(pattern: str) -> str:
 
 
 def stage_table(runs: list[dict[str, Any]]) -> str:
-    """The results of train_tas.py in Markdown: ``runs`` have the same stages."""
+    """Return results of train_tas.py in Markdown: ``runs`` have the same stages."""
     cells = report.table(list(zip(*(run['rows'] for run in runs), strict=True)))
     seeds = ', '.join(str(run['rows'][0]['seed']) for run in runs)
     return f'{report.markdown(cells)}\n\nSeeds: {seeds}.\n'
 
 
 def cost_table(name: str) -> str:
-    """The table of a file that tools/cost_report.py has written."""
+    """Return the table of a file that tools/cost_report.py has written."""
     made = json.loads((RESULTS / name).read_text())
     notes = cost_report.notes(made['environment'], made['images'])
     return f'{report.markdown(cost_report.table(made["rows"]))}\n\n{notes}\n'
@@ -93,7 +96,7 @@ def suite_of(name: str) -> Suite:
 
 
 def results_of(name: str) -> dict[str, Records]:
-    """The records of a suite by device."""
+    """Return the records of a suite by device."""
     found = {}
     for file in sorted(RESULTS.glob(f'suite_{name}_*.json')):
         device = file.stem.removeprefix(f'suite_{name}_')
@@ -103,21 +106,41 @@ def results_of(name: str) -> dict[str, Records]:
 
 
 def suite_tables(name: str, number: int) -> str:
-    """A part of a suite, counted from 1: a table a device, or one that says "not run"."""
+    """Return the tables of a part of a suite, counted from 1: one for each device with results."""
     suite = suite_of(name)
     part = suite.parts[number - 1]
-    found = results_of(name) or {'': []}
-    tables = []
-    for device, records in found.items():
-        title = f'{part.title}, on a {device.upper()}:' if device else f'{part.title}:'
-        tables.append(f'{title}\n\n{part_table(suite, part, records)}')
-    return '\n'.join(tables)
+    tables = [
+        f'{part.title}, on a {device.upper()}:\n\n{part_table(suite, part, records)}'
+        for device, records in results_of(name).items()
+        if was_run(part, records)
+    ]
+    return '\n'.join(tables) or f'{part.title}: not run.\n'
+
+
+def was_run(part: Part, records: Records) -> bool:
+    return any(of_row(records, part, name) for name in part.rows)
+
+
+def not_run() -> str:
+    """Return a sentence that names the suites, and the parts of others, without results."""
+    suites, parts = [], []
+    for suite in all_suites():
+        records = [record for runs in results_of(suite.name).values() for record in runs]
+        missing = [f'“{part.title}”' for part in suite.parts if not was_run(part, records)]
+        if len(missing) == len(suite.parts):
+            suites.append(f'`{suite.name}`')
+        elif missing:
+            parts.append(f'of `{suite.name}` the parts {", ".join(missing)}')
+    return f'Declared and not run: {"; ".join([", ".join(suites), *parts])}.\n'
+
+
+def all_suites() -> list[Suite]:
+    return [suite_of(file.stem) for file in sorted(SUITES.glob('*.py'))]
 
 
 def draw() -> None:
-    """The pictures of all results that have some."""
-    suites = [suite_of(file.stem) for file in sorted(SUITES.glob('*.py'))]
-    for suite in (suite for suite in suites if 'ours' in suite.parts[0].rows):
+    """Draw the pictures of all results that have some."""
+    for suite in (suite for suite in all_suites() if 'ours' in suite.parts[0].rows):
         for device, records in results_of(suite.name).items():
             place = ROOT / 'docs' / f'benchmark_{suite.name}_{device}.png'
             save_picture(partial(ap_figure, suite, records), place)

@@ -37,6 +37,7 @@ import pd_mmdet
 from pd_mmdet.checkpoint import load_data
 from pd_mmdet.distillers.roi_head_taps import ROI_TAP, DetTaps, run_roi_head
 from pd_mmdet.distillers.teacher import plain_model_cfg, student_part
+from pd_mmdet.distillers.terms.base import TeacherTerm
 from pd_mmdet.mixin import with_preprocessor
 from pd_mmdet.workbench.config import load_config
 from pd_mmdet.workbench.costs.speed import medians
@@ -71,7 +72,8 @@ def optimiser(model: BaseModel, cfg: Config, amp: bool) -> OptimWrapper:
 
 def forward_of_teacher(distiller: BaseModel) -> Callable[[torch.Tensor, list], object]:
     """The teacher's own calls up to the last place that a term reads; its RoIs are given."""
-    paths = [term.teacher.path for term in distiller.distill.values() if term.teacher]
+    terms = distiller.distill.values()
+    paths = [term.teacher.path for term in terms if isinstance(term, TeacherTerm)]
     read = {path.split('.')[0] for path in paths}
     model = distiller.teacher.model
 
@@ -127,7 +129,7 @@ def of_view(batch: dict, view: str) -> dict:
 
 def time_steps(cfg: Config, batches: list[dict], args: argparse.Namespace) -> dict[str, float]:
     """Median seconds of (a), (b) and (c)."""
-    models = task_of(cfg).MODELS
+    models = task_of(cfg).models
     model_cfg = with_preprocessor(cfg.model, cfg.get('data_preprocessor'))
     student = models.build(deepcopy(plain_model_cfg(model_cfg))).to(args.device).train()
     distiller = models.build(deepcopy(model_cfg)).to(args.device).train()
@@ -179,7 +181,7 @@ def plain_dataset(cfg: dict) -> dict:
 def time_pipelines(cfg: Config) -> dict[str, float]:
     """Median seconds to load an item with both views, and with its large image alone."""
     paired = cfg.train_dataloader.dataset
-    build = task_of(cfg).DATASETS.build
+    build = task_of(cfg).datasets.build
     datasets = dict(paired=build(paired), plain=build(plain_dataset(paired)))
 
     def load(name: str, number: int) -> None:
@@ -208,7 +210,7 @@ def describe(args: argparse.Namespace, scope: str, numbers: dict[str, float]) ->
 def main() -> None:
     args = parse_args()
     cfg = load_config(args.config, splits=['train'])
-    scope = task_of(cfg).SCOPE
+    scope = task_of(cfg).scope
     init_default_scope(scope)
     loader = dict(cfg.train_dataloader, num_workers=0, persistent_workers=False)
     batches = [batch for batch, _ in zip(Runner.build_dataloader(loader, seed=0), range(BATCHES))]

@@ -1,35 +1,32 @@
 """Configs of classifiers train a step and predict, on a few images in each dataset's format."""
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
+from pd_mmdet.workbench.recipes import make
+from pd_mmdet.workbench.stages.recipe import read_stage
 from tests.helpers import ROOT
 
 datasets = pytest.importorskip('mmpretrain.datasets')
 CONFIGS = ROOT / 'configs'
-# Every kind of network, dataset and ratio once; k = 2 and 4, CUB and Aircraft are alike otherwise.
-STUDENTS = [
-    'resnet/resnet_r50-r18_cifar100_k2',
-    'resnet/resnet_vit-b-r18_cub_k4',
-    'vision_transformer/vit_r50-tiny_aircraft_k4',
-    'vision_transformer/vit_r50-tiny_in1k_k2',
-    'shufflenet_v2/shufflenet-v2_r50-1x_aircraft_k2',
-    'mobilenet_v3/mobilenet-v3_r50-small_cub_k2',
-]
-FILES = [f'{recipe}/student.py' for recipe in STUDENTS] + [
-    'resnet/resnet_r50-r18_in1k_k2/assistant.py',
-    'vision_transformer/vit_r50-tiny_cub_k4/one_stage.py',
-    'vision_transformer/vit_r50-tiny_cub_k4/baseline.py',
-    'vision_transformer/vit_r50-tiny_cub_k4/deploy.py',
+SHIPPED = ['resnet_r50-r18_cifar100_k2', 'resnet_r50-r18_in1k_k2', 'resnet_r50-r18_aircraft_k2']
+VIT = ('vision_transformer/vit-tiny-p16_90e_cub', 'resnet/resnet50_120e_cub', 4)
+# Student, teacher and ratio of recipes that the READMEs say how to make: every kind of network.
+MADE = [
+    VIT,
+    ('resnet/resnet18_120e_cub', 'vision_transformer/vit-base-p16_90e_cub', 4),
+    ('vision_transformer/vit-tiny-p16_90e_aircraft', 'resnet/resnet50_120e_aircraft', 2),
+    ('shufflenet_v2/shufflenet-v2-1x_120e_aircraft', 'resnet/resnet50_120e_aircraft', 2),
+    ('mobilenet_v3/mobilenet-v3-small_120e_cub', 'resnet/resnet50_120e_cub', 2),
 ]
 
 
@@ -98,16 +95,28 @@ def items(loader: dict) -> dict:
     return pseudo_collate([dataset[index] for index in range(2)])
 
 
-@pytest.mark.parametrize('file', FILES)
-def test_it_trains_a_step_and_predicts(file: str):
-    cfg = Config.fromfile(CONFIGS / file)
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Make a recipe from two plain configs and a ratio."""
+    monkeypatch.setattr(make, '_check', lambda *_: None)  # the tests build what they need
+
+    def make_recipe(student: str, teacher: str, ratio: int) -> Path:
+        files = (str(CONFIGS / f'{name}.py') for name in (student, teacher))
+        make.make_recipe(*files, ratio, tmp_path / f'recipe_k{ratio}')
+        return tmp_path / f'recipe_k{ratio}'
+
+    return make_recipe
+
+
+def check_training(recipe: Path, stage: str) -> None:
+    """Train a step and predict."""
+    cfg = read_stage(recipe, stage)
     model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
-    if cfg.get('train_cfg'):
-        optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-        log = model.train_step(items(cfg.train_dataloader), optim_wrapper)
-        assert log['loss'].isfinite()
-        terms = getattr(model, 'distill', {})
-        assert all(log[f'distill_{name}_loss'] > 0 for name in terms)
+    optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    log = model.train_step(items(cfg.train_dataloader), optim_wrapper)
+    assert log['loss'].isfinite()
+    terms = getattr(model, 'distill', {})
+    assert all(log[f'distill_{name}_loss'] > 0 for name in terms)
     with torch.no_grad():
         found = model.eval().test_step(items(cfg.val_dataloader))
     classes = cfg.model.get('student', cfg.model).head.num_classes
@@ -115,14 +124,28 @@ def test_it_trains_a_step_and_predicts(file: str):
     assert [sample.gt_label.item() for sample in found] == [0, classes - 1]
 
 
-@pytest.mark.parametrize(
-    'recipe', ['vision_transformer/vit_r50-tiny_cub_k4', 'resnet/resnet_r50-r18_cifar100_k2']
-)
-def test_what_each_stage_reads(recipe: str):
-    side = 32 if 'cifar' in recipe else 224
-    ratio = int(recipe[-1])
+@pytest.mark.parametrize('recipe', SHIPPED)
+def test_a_shipped_student_trains_a_step_and_predicts(recipe: str):
+    check_training(CONFIGS / 'resnet' / recipe, 'student')
+
+
+@pytest.mark.parametrize('student, teacher, ratio', MADE)
+def test_a_student_of_another_kind_trains_a_step_and_predicts(student, teacher, ratio, made):
+    check_training(made(student, teacher, ratio), 'student')
+
+
+@pytest.mark.parametrize('stage', ['assistant', 'one_stage', 'baseline'])
+def test_the_other_stages_train_a_step_and_predict(stage, made):
+    check_training(made(*VIT), stage)
+
+
+@pytest.mark.parametrize('name', ['vit', 'cifar'])
+def test_what_each_stage_reads(name: str, made):
+    recipe = made(*VIT) if name == 'vit' else CONFIGS / 'resnet' / 'resnet_r50-r18_cifar100_k2'
+    side = 32 if name == 'cifar' else 224
+    ratio = int(recipe.name[-1])
     for stage in ('teacher', 'ceiling', 'assistant', 'student', 'baseline'):
-        cfg = Config.fromfile(CONFIGS / recipe / f'{stage}.py')
+        cfg = read_stage(recipe, stage)
         small = stage in ('student', 'baseline')
         batch = items(cfg.val_dataloader)['inputs']
         assert batch[0].shape == (3, *[side // ratio if small else side] * 2)

@@ -7,10 +7,12 @@ import pytest
 from mmdet.registry import MODELS
 from mmengine import registry
 from mmengine.config import Config
+from mmengine.fileio import load
 from mmengine.registry import init_default_scope
 
 from pd_mmdet.afp import AFPDetector
 from pd_mmdet.distillers import AFPDistiller
+from pd_mmdet.workbench.stages.recipe import read_stage
 from tests.helpers import ROOT
 
 CONFIGS = ROOT / 'configs'
@@ -26,14 +28,12 @@ every_recipe = pytest.mark.parametrize('recipe', RECIPES, ids=lambda recipe: rec
 every_detector = pytest.mark.parametrize('recipe', DETECTORS, ids=lambda recipe: recipe.name)
 
 
-@cache
-def _read(file: Path) -> Config:
-    return Config.fromfile(file)
+_read = cache(read_stage)
 
 
-def read(file: Path) -> Config:
-    """A config, read once: that takes half of these tests' time."""
-    return copy.deepcopy(_read(file))
+def read(recipe: Path, stage: str) -> Config:
+    """The config of a stage, read once: that takes half of these tests' time."""
+    return copy.deepcopy(_read(recipe, stage))
 
 
 def ratios(pipeline: list[dict]) -> list:
@@ -50,8 +50,8 @@ def pipelines(dataset: dict) -> list[list[dict]]:
 @every_recipe
 def test_every_stage_of_a_recipe_agrees_on_the_ratio(recipe: Path):
     ratio = int(recipe.name.rpartition('_k')[2])
-    for stage in ('teacher', 'ceiling', 'assistant', 'student', 'baseline'):
-        cfg = read(recipe / f'{stage}.py')
+    for stage in ('teacher', 'ceiling', 'assistant', 'student', 'baseline', 'one_stage'):
+        cfg = read(recipe, stage)
         assert cfg.model.get('ratio', ratio) == ratio
         large = stage in ('teacher', 'ceiling')
         for loader in (cfg.train_dataloader, cfg.val_dataloader):
@@ -62,7 +62,7 @@ def test_every_stage_of_a_recipe_agrees_on_the_ratio(recipe: Path):
 @every_detector
 def test_student_and_baseline_are_one_network(recipe: Path):
     student, baseline, assistant = (
-        read(recipe / f'{stage}.py').model for stage in ('student', 'baseline', 'assistant')
+        read(recipe, stage).model for stage in ('student', 'baseline', 'assistant')
     )
     assert student.student == baseline
     assert assistant.student.detector == baseline
@@ -73,11 +73,10 @@ def test_student_and_baseline_are_one_network(recipe: Path):
 @pytest.mark.parametrize('recipe', CLASSIFIERS, ids=lambda recipe: recipe.name)
 def test_a_classifier_and_its_assistant_are_one_network(recipe: Path):
     student, baseline, assistant, ceiling = (
-        read(recipe / f'{stage}.py').model
-        for stage in ('student', 'baseline', 'assistant', 'ceiling')
+        read(recipe, stage).model for stage in ('student', 'baseline', 'assistant', 'ceiling')
     )
     assert student.student == baseline and assistant.student == ceiling
-    assert student.teacher.cfg == str(recipe / 'ceiling.py')
+    assert student.teacher.cfg == read(recipe, 'baseline').ceiling
     side = ceiling.backbone.pop('img_size', None)
     assert baseline.backbone.pop('img_size', None) == (side and side // student.ratio)
     assert baseline == ceiling
@@ -87,7 +86,7 @@ def test_a_classifier_and_its_assistant_are_one_network(recipe: Path):
 @pytest.mark.parametrize('recipe', CLASSIFIERS, ids=lambda recipe: recipe.name)
 def test_a_classifier_that_is_distilled_builds(recipe: Path):
     init_default_scope('mmpretrain')
-    cfg = read(recipe / 'student.py')
+    cfg = read(recipe, 'student')
     model = registry.MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     assert list(model.distill) == ['kd', 'isrd']
 
@@ -95,11 +94,11 @@ def test_a_classifier_that_is_distilled_builds(recipe: Path):
 # The others are built, and train a step, in test_configs_train.py.
 @pytest.mark.parametrize('recipe', SLIM, ids=lambda recipe: recipe.name)
 def test_every_stage_of_a_slim_recipe_builds(recipe: Path):
-    for file in recipe.glob('*.py'):
-        model = MODELS.build(read(file).model)
-        distilled = file.stem in ('assistant', 'student', 'one_stage', 'one_stage_heads')
+    for stage in {'one_stage', *(file.stem for file in recipe.glob('*.py'))}:
+        model = MODELS.build(read(recipe, stage).model)
+        distilled = stage in ('assistant', 'student', 'one_stage', 'one_stage_heads')
         assert isinstance(model, AFPDistiller) == distilled
-        assert isinstance(model, AFPDetector) == (file.stem == 'assistant')
+        assert isinstance(model, AFPDetector) == (stage == 'assistant')
 
 
 @pytest.mark.parametrize('data', ['glyphs', 'bccd'])
@@ -118,3 +117,9 @@ def test_one_variable_turns_pretrained_weights_on(
 @every_recipe
 def test_the_family_names_every_recipe(recipe: Path):
     assert f']({recipe.name}' in (recipe.parent / 'README.md').read_text()
+
+
+def test_metafiles_name_configs_that_are_shipped():
+    files = [ROOT / file for file in load(ROOT / 'model-index.yml')['Import']]
+    models = [model for file in files for model in load(file)['Models']]
+    assert models and all((ROOT / model['Config']).is_file() for model in models)

@@ -1,12 +1,6 @@
-_base_ = [
-    'mmdet::_base_/models/faster-rcnn_r50_fpn.py',
-    '../_base_/datasets/voc0712.py',
-    '../_base_/schedules/schedule_voc_1x.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './faster-rcnn_r50_fpn_1x_voc0712.py'
 model = dict(
     backbone=dict(
         depth=101, init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet101')
     ),
-    roi_head=dict(bbox_head=dict(num_classes=20)),
 )

@@ -1,7 +1,2 @@
-# MMPretrain's schedule, from scratch: the paper's is for fine-tuning.
-_base_ = [
-    'mmpretrain::_base_/models/resnet18.py',
-    '../_base_/datasets/imagenet.py',
-    'mmpretrain::_base_/schedules/imagenet_bs256.py',
-    '../_base_/cls_runtime.py',
-]
+_base_ = './resnet50_100e_in1k.py'
+model = dict(backbone=dict(depth=18), head=dict(in_channels=512))

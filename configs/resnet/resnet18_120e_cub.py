@@ -1,10 +1,5 @@
-_base_ = [
-    'mmpretrain::_base_/models/resnet18.py',
-    '../_base_/datasets/cub.py',
-    '../_base_/schedules/schedule_120e_cls.py',
-    '../_base_/cls_runtime.py',
-]
+_base_ = './resnet50_120e_cub.py'
 model = dict(
-    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18')),
-    head=dict(num_classes=200),
+    backbone=dict(depth=18, init_cfg=dict(checkpoint='torchvision://resnet18')),
+    head=dict(in_channels=512),
 )

@@ -1,12 +1,6 @@
-_base_ = [
-    'mmdet::_base_/models/retinanet_r50_fpn.py',
-    '../_base_/datasets/voc0712.py',
-    '../_base_/schedules/schedule_voc_1x.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './retinanet_r50_fpn_1x_voc0712.py'
 model = dict(
     backbone=dict(
         depth=101, init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet101')
     ),
-    bbox_head=dict(num_classes=20),
 )

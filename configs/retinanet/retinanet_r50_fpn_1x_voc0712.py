@@ -4,6 +4,4 @@ _base_ = [
     '../_base_/schedules/schedule_voc_1x.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(
-    bbox_head=dict(num_classes=20),
-)
+model = dict(bbox_head=dict(num_classes=20))

@@ -36,7 +36,7 @@ class PairedClsDataPreprocessor(PairedDataPreprocessor):
                     'to paired views; only Mixup and CutMix can'
                 )
 
-    def _forward_paired(self, data: dict[str, dict[str, Any]]) -> dict:
+    def _forward_paired(self, data: dict[str, Any]) -> dict:
         view = self.views['student']
         # ISRD needs it, and a pipeline's meta_keys may have left it out.
         for sample, img in zip(data['data_samples'], data['inputs'][view], strict=True):

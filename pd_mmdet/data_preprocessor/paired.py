@@ -196,10 +196,10 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
                     f"LowResolution(ratio='{self.ratio}')"
                 )
 
-    def _forward_paired(self, data: dict[str, dict[str, Any]]) -> dict:
-        images: dict[str, list[Tensor] | Tensor] = {}
+    def _forward_paired(self, data: dict[str, Any]) -> dict:
+        images: dict[str, Any] = {}
         tensors: dict[str, Tensor] = {}
-        samples = data['data_samples']
+        samples: Any = data['data_samples']
         for name in dict.fromkeys(self.sources.values()):
             view = self.views[name]
             if view not in images:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import partial
 from numbers import Real
 from operator import mul
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmcv.transforms import BaseTransform
@@ -25,14 +25,19 @@ from .detector_trial import TeacherScore
 from .gradients import check_gradients
 from .probe import Probe, probe
 from .teacher import Teacher
-from .terms.base import StepOutputs, Term, TermProbe
+from .terms.base import StepOutputs, TeacherTerm, Term, TermProbe
 from .terms.feature import FeatureTerm, feature_maps
 from .terms.isrd import ISRD, find_stem
+
+if TYPE_CHECKING:
+    from mmengine.model import BaseModel
+else:  # the student's class comes after a distiller's: see `put_in_front`
+    BaseModel = object
 
 VIEWS = ('hr', 'lr')
 
 
-class Distiller:
+class Distiller(BaseModel):
     """Let a student learn from a teacher. The base of the distillers of both tasks.
 
     A mixin in front of the student's class: the model *is* the student, its loss has more terms.
@@ -58,6 +63,8 @@ class Distiller:
 
     registry: Registry
     preprocessor: str
+    teacher: Any  # a Teacher, or None
+    data_preprocessor: nn.Module
     taps = Taps
     trial: Callable[[nn.Module, DataLoader], TeacherScore | None]
     """Score a teacher on a few images."""
@@ -101,7 +108,7 @@ class Distiller:
                 ratio=self.ratio,
                 student_view=view,
                 teacher_view=self.teacher.view if self.teacher else 'hr',
-                target=any(term.teacher is None for term in self.distill.values()),
+                target=any(not isinstance(term, TeacherTerm) for term in self.distill.values()),
             )
         )
 
@@ -116,8 +123,10 @@ class Distiller:
             )
         if teacher and isinstance(teacher['cfg'], dict):
             teacher = {**teacher, 'cfg': with_preprocessor(teacher['cfg'], data_preprocessor)}
+        if not teacher:
+            return None, None
         try:
-            return Teacher(self.registry, **teacher) if teacher else None, None
+            return Teacher(self.registry, **teacher), None
         except FileNotFoundError as error:
             return None, FileNotFoundError(f'teacher.cfg={teacher["cfg"]!r}: {error}')
 
@@ -310,7 +319,8 @@ class Distiller:
     def _distill_losses(
         self, student: dict[str, Any], inputs: dict[str, Tensor], data_samples: list
     ) -> dict[str, Tensor]:
-        paths = {term.teacher.path for term in self.distill.values() if term.teacher}
+        terms = self.distill.values()
+        paths = {term.teacher.path for term in terms if isinstance(term, TeacherTerm)}
         teacher = self._run_teacher(inputs['teacher'], paths, student) if paths else {}
         step = StepOutputs(student, teacher, inputs.get('target'), data_samples)
         return {f'distill_{name}_loss': term(self, step) for name, term in self.distill.items()}

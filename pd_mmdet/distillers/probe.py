@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from numbers import Real
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -82,8 +81,8 @@ def _sides(distiller: Any) -> Iterator[dict[str, int]]:
 
 def _img_size(model: nn.Module) -> int:
     """Return the side of the images for which a backbone was made, 0 if it does not say."""
-    size = getattr(model.backbone, 'img_size', None) or 0
-    return int(size if isinstance(size, Real) else size[0])
+    size: Any = getattr(model.backbone, 'img_size', None) or 0
+    return int(size[0] if isinstance(size, Sequence) else size)
 
 
 def _run(

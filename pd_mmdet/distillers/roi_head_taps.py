@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import signature
 from typing import Any
 
@@ -69,7 +69,7 @@ class _BBoxForwards:
 
 
 def run_roi_head(
-    roi_head: BaseRoIHead, feats: tuple[Tensor, ...], rois: list[tuple[int, Tensor]]
+    roi_head: BaseRoIHead, feats: Sequence[Tensor], rois: list[tuple[int, Tensor]]
 ) -> list[RoIHeadOutput]:
     """Let a RoI head predict classes and deltas for given boxes.
 

@@ -59,7 +59,7 @@ class Teacher:
                 'the config (TEACHER_CHECKPOINT or ASSISTANT_CHECKPOINT)'
             ) from None
         weights = student_part(checkpoint)
-        check_fits(weights, self.model.state_dict(), self.checkpoint)
+        check_fits(weights, self.model.state_dict(), str(self.checkpoint))
         self.model.load_state_dict(weights)
         self.fingerprint = fingerprint(weights)
         self.classes = class_names(checkpoint)
@@ -131,5 +131,6 @@ def fingerprint(weights: dict[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode())
-        digest.update(weights[name].detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        values = weights[name].detach().cpu().contiguous().view(-1).view(torch.uint8)
+        digest.update(values.numpy().data)
     return digest.hexdigest()

@@ -33,10 +33,11 @@ class ATLoss(FeatureLoss):
         Returns:
             Tensor: Scalar in [0, 2 / cells].
         """
-        size = tuple(map(min, student.shape[2:], teacher.shape[2:]))
+        height, width = map(min, student.shape[2:], teacher.shape[2:])
+        size = height, width
         return F.mse_loss(self._attention(student, size), self._attention(teacher.detach(), size))
 
-    def _attention(self, feature: Tensor, size: tuple[int, ...]) -> Tensor:
+    def _attention(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
         """(N, C, H, W) -> (N, cells), each row of unit length."""
         attention = feature.square().mean(1)
         # Not always: the pooling has no deterministic gradient on CUDA.

@@ -126,8 +126,9 @@ def _check_softmax(loss: nn.Module, head: nn.Module) -> None:
         refuse(loss, head, needs)
 
 
-def _decode(head: BBoxHead, rois: Tensor, bbox_pred: Tensor, classes: Tensor) -> Tensor:
+def _decode(head: BBoxHead, rois: Tensor, bbox_pred: Tensor | None, classes: Tensor) -> Tensor:
     """Boxes (R, 4) in the student's pixels of one class a RoI."""
+    assert bbox_pred is not None  # `check_pair` refuses heads without boxes
     deltas = bbox_pred.float().unflatten(1, (-1, 4))
     if deltas.shape[1] > 1:
         deltas = deltas[torch.arange(len(rois), device=rois.device), classes]

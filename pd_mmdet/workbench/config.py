@@ -50,7 +50,25 @@ def load_config(
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'no config file at {path.absolute()}' + _configs_inside(path))
-    cfg = Config.fromfile(path)
+    return complete_config(Config.fromfile(path), cfg_options, splits)
+
+
+def complete_config(
+    cfg: Config,
+    cfg_options: dict[str, Any] | None = None,
+    splits: Sequence[str] = ('train', 'val', 'test'),
+) -> Config:
+    """Override in a config what the command line says, and look for its datasets.
+
+    Args:
+        cfg: The config, which is changed and returned.
+        cfg_options: As for :func:`load_config`.
+        splits: As for :func:`load_config`.
+
+    Raises:
+        FileNotFoundError: As :func:`load_config`.
+        ValueError: As :func:`load_config`.
+    """
     for key, value in (cfg_options or {}).items():
         _check_override(cfg, key, value)
     cfg.merge_from_dict(cfg_options or {})

@@ -10,7 +10,6 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from ..distillers.teacher import check_fits, student_part
 from ..mixin import with_preprocessor
 from .config import load_config
 from .deploy import PACKAGE, deployed_pipeline, is_ours, makes_small, stock_dataset, without_views
-from .tasks import task_of
+from .tasks import Task, task_of
 
 KEPT = (
     'default_scope',
@@ -78,9 +77,9 @@ def export_student(
             raise FileExistsError(f'{file} is there already: name another folder, or remove it')
     cfg = load_config(config, splits=()).to_dict()
     task = task_of(cfg)
-    _check_config(task.recipe, cfg, config)
+    _check_config(task, cfg, config)
     saved = load_data(checkpoint)
-    _check_view(task.recipe, saved, checkpoint, cfg['model'].get('view', 'lr'), config)
+    _check_view(task, saved, checkpoint, cfg['model'].get('view', 'lr'), config)
     deployed, notes = _deployed_config(task, cfg)
     weights = _weights(task, saved, checkpoint, deployed['model'], config)
     text = Config(deployed).pretty_text
@@ -105,11 +104,11 @@ def _write(files: list[Path], text: str, saved: dict) -> None:
         config.rename(files[0])
 
 
-def _check_config(recipe: ModuleType, cfg: dict, config: str | os.PathLike) -> None:
+def _check_config(task: Task, cfg: dict, config: str | os.PathLike) -> None:
     kind = cfg.get('model', {}).get('type')
-    if not _is(recipe.DISTILLER, kind):
+    if not _is(task.distiller, kind):
         raise ValueError(
-            f'{config}: its model is no {recipe.DISTILLER} but {kind}: it is not distilled, and '
+            f'{config}: its model is no {task.distiller} but {kind}: it is not distilled, and '
             'its own config and checkpoint are what it is deployed with'
         )
     if 'test_dataloader' not in cfg:
@@ -122,18 +121,18 @@ def _is(name: str | None, kind: Any) -> bool:
 
 
 def _check_view(
-    recipe: ModuleType,
+    task: Task,
     saved: dict,
     checkpoint: str | os.PathLike,
     view: str,
     config: str | os.PathLike,
 ) -> None:
     """Refuse what another stage trained: student and assistant have the same weights by name."""
-    trained = _trained_view(recipe.DISTILLER, saved.get('meta', {}).get('cfg', ''))
+    trained = _trained_view(task.distiller, saved.get('meta', {}).get('cfg', ''))
     if trained is None:
         raise ValueError(
             f"{checkpoint} is not a distiller's checkpoint: the config that it carries has no "
-            f'{recipe.DISTILLER}. Name a checkpoint that the training of a distiller wrote'
+            f'{task.distiller}. Name a checkpoint that the training of a distiller wrote'
         )
     if trained != view:
         raise ValueError(
@@ -159,13 +158,13 @@ def _trained_view(distiller: str, text: str) -> str | None:
     return None
 
 
-def _deployed_config(task: ModuleType, cfg: dict) -> tuple[dict, list[str]]:
+def _deployed_config(task: Task, cfg: dict) -> tuple[dict, list[str]]:
     """The config to write, and what to say at its top."""
-    recipe, distiller = task.recipe, cfg['model']
+    distiller = cfg['model']
     preprocessor = distiller.get('data_preprocessor') or cfg.get('data_preprocessor')
     model = with_preprocessor(distiller['student'], preprocessor)
     deployed = {key: cfg[key] for key in KEPT if key in cfg} | dict(model=model)
-    if _is(recipe.ASSISTANT, model['type']):
+    if _is(task.assistant, model['type']):
         deployed['custom_imports'] = dict(imports=[PACKAGE], allow_failed_imports=False) | (
             cfg.get('custom_imports') or {}
         )
@@ -177,9 +176,9 @@ def _deployed_config(task: ModuleType, cfg: dict) -> tuple[dict, list[str]]:
     change = partial(deployed_pipeline, ratio=distiller['ratio']) if small else without_views
     deployed = _with_pipelines(deployed, change)
     notes = [
-        f'A distilled student, plain {recipe.LIBRARY}: its pipelines are for files that are small.'
+        f'A distilled student, plain {task.library}: its pipelines are for files that are small.'
         if small
-        else f'A distilled assistant, plain {recipe.LIBRARY}: it reads large images.'
+        else f'A distilled assistant, plain {task.library}: it reads large images.'
     ]
     imports = _other_imports(deployed.pop('custom_imports', None))
     if imports:
@@ -211,7 +210,7 @@ def _other_imports(imports: dict | None) -> dict | None:
     return imports | dict(imports=others) if others else None
 
 
-def _without_package(task: ModuleType, node: Any, notes: list[str], path: str = '') -> Any:
+def _without_package(task: Task, node: Any, notes: list[str], path: str = '') -> Any:
     """A config in which nothing is this package's: a dataset becomes the one that it extends.
 
     Raises:
@@ -229,12 +228,12 @@ def _without_package(task: ModuleType, node: Any, notes: list[str], path: str = 
         for key, inner in node.items()
     }
     name = str(node.get('type')).rpartition('.')[2]
-    if name not in _registered(task.SCOPE):
+    if name not in _registered(task.scope):
         return node
     stock = stock_dataset(node)
     if not stock:
         raise ValueError(
-            f'{path}: {node["type"]} is part of {PACKAGE}, so no plain {task.recipe.LIBRARY} '
+            f'{path}: {node["type"]} is part of {PACKAGE}, so no plain {task.library} '
             'config can have it; change the config of the distiller'
         )
     note = f'{name} is part of {PACKAGE}; here is {stock["type"]}, which it extends.'
@@ -254,7 +253,7 @@ def _registered(scope: str) -> Iterator[str]:
 
 
 def _weights(
-    task: ModuleType,
+    task: Task,
     saved: dict,
     checkpoint: str | os.PathLike,
     model: dict,
@@ -264,10 +263,10 @@ def _weights(
 
     EMAHook puts the averaged weights into ``state_dict`` and the others into ``ema_state_dict``.
     """
-    init_default_scope(task.SCOPE)
+    init_default_scope(task.scope)
     # As the runner builds it: two-stage detectors read `train_cfg.rpn`, which a plain dict has not.
     # A copy, since models write into the config that they are built from.
-    state_dict = task.MODELS.build(ConfigDict(deepcopy(model))).state_dict()
+    state_dict = task.models.build(ConfigDict(deepcopy(model))).state_dict()
     weights = student_part(saved)
     check_fits(weights, state_dict, str(checkpoint), f'the student of {config}')
     state_dict.update(weights)

@@ -45,12 +45,20 @@ def test_devices_are_told_apart(tmp_path, monkeypatch):
     monkeypatch.setattr(report, 'RESULTS', tmp_path)
     assert 'not run' in report.suite_tables('glyphs', 1)
     for device in ('cpu', 'gpu'):
-        content = dict(suite='glyphs', runs=[])
+        runs = json.loads((ROOT / 'benchmarks' / 'results' / 'suite_glyphs_cpu.json').read_text())
+        content = dict(suite='glyphs', runs=runs['runs'])
         (tmp_path / f'suite_glyphs_{device}.json').write_text(json.dumps(content))
     (tmp_path / 'suite_glyphs_large_cpu.json').write_text(json.dumps(dict(runs=[])))
     assert [*report.results_of('glyphs')] == ['cpu', 'gpu']
     tables = report.suite_tables('glyphs', 1)
     assert tables.index('on a CPU:') < tables.index('on a GPU:')
+
+
+def test_what_was_not_run_is_named(tmp_path, monkeypatch):
+    assert '`coco`' in report.not_run() and 'of `bccd` the parts “Faster' in report.not_run()
+    assert 'glyphs' not in report.not_run()
+    monkeypatch.setattr(report, 'RESULTS', tmp_path)
+    assert '`bccd`, `bccd_gpu`, `coco`, `glyphs`' in report.not_run()
 
 
 def test_an_unknown_part_or_file_is_refused():

@@ -23,7 +23,7 @@ SPLITS = dict(train='trainval', test='test')  # Folder to write: list in ImageSe
 
 
 def read_split(root: Path, name: str) -> list[dict]:
-    """Read the annotations of the images in ``ImageSets/Main/<name>.txt``, as MMDetection does.
+    """Read the annotations of the images in ``ImageSets/Main/<name>.txt`` as MMDetection does.
 
     Raises:
         FileNotFoundError: If a list, an annotation or an image is missing.

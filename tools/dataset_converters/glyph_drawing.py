@@ -14,7 +14,7 @@ OCCLUDED_SHARE = 0.25
 
 
 def arc(rx: float, ry: float, start: float, stop: float) -> np.ndarray:
-    """Make points (N, 2) of an arc of an ellipse around 0; angles in degrees, clockwise from +x."""
+    """Make points (N, 2) of an ellipse's arc around the origin; degrees, clockwise from +x."""
     angle = np.radians(np.linspace(start, stop, 33))
     return np.stack([rx * np.cos(angle), ry * np.sin(angle)], axis=1)
 

@@ -1,4 +1,4 @@
-# ResNet-34 of three eighths of the width: the teacher of resnet18_slim.py.
+# ResNet-34 of three eighths of the width, for few cores.
 _base_ = 'mmpretrain::_base_/models/resnet34.py'
 width = 24
 model = dict(

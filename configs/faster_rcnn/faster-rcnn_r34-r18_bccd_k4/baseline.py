@@ -6,28 +6,12 @@ model = dict(
         anchor_generator=dict(scales=[1, 3 / 2]),
     ),
 )
+ceiling = '{{ fileDirname }}/../faster-rcnn_r18_slim_fpn_800it_bccd.py'
 # The large image is what the transforms before LowResolution yield. For testing, annotations that
 # are loaded after all of them stay in the pixels of the file.
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(320, 240), keep_ratio=True),
-    dict(
-        type='RandomFlip', prob=[0.25, 0.25, 0.25], direction=['horizontal', 'vertical', 'diagonal']
-    ),
-    dict(type='LowResolution', ratio=4, views=['lr']),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(320, 240), keep_ratio=True),
-    dict(type='LowResolution', ratio=4, views=['lr']),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'instances'),
-    ),
-]
+low_resolution = dict(type='LowResolution', ratio=4, views=['lr'])
+train_pipeline = [*_base_.train_pipeline[:-1], low_resolution, _base_.train_pipeline[-1]]
+test_pipeline = [*_base_.test_pipeline[:-2], low_resolution, *_base_.test_pipeline[-2:]]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -9,19 +9,14 @@ model = dict(
     ratio=2,
     view='hr',
     student=dict(type='AFPDetector', ratio=2, detector=_base_.model),
-    teacher=dict(cfg='{{ fileDirname }}/teacher.py', checkpoint=teacher_checkpoint),
+    teacher=dict(
+        cfg='{{ fileDirname }}/../faster-rcnn_r50_fpn_1x_voc0712.py', checkpoint=teacher_checkpoint
+    ),
     terms=dict(pkd=dict(student='neck', teacher='neck', loss=dict(type='PearsonLoss'), weight=2.0)),
 )
-train_pipeline = [
-    *_base_.train_pipeline[:-2],
-    dict(type='LowResolution', ratio=2, views=['hr']),
-    _base_.train_pipeline[-1],
-]
-test_pipeline = [
-    *_base_.test_pipeline[:-3],
-    dict(type='LowResolution', ratio=2, views=['hr']),
-    *_base_.test_pipeline[-2:],
-]
+low_resolution = dict(type='LowResolution', ratio=2, views=['hr'])
+train_pipeline = [*_base_.train_pipeline[:-2], low_resolution, _base_.train_pipeline[-1]]
+test_pipeline = [*_base_.test_pipeline[:-3], low_resolution, *_base_.test_pipeline[-2:]]
 train_dataloader = dict(
     dataset=dict(
         dataset=dict(

@@ -10,26 +10,12 @@ model = dict(
         anchor_generator=dict(scales=[4]),
     ),
 )
+ceiling = '{{ fileDirname }}/../faster-rcnn_r18_fpn_1x_voc0712.py'
 # The large image is what the transforms before LowResolution yield. For testing, annotations that
 # are loaded after all of them stay in the pixels of the file.
-train_pipeline = [
-    dict(type='LoadImageFromFile', backend_args=None),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(1000, 600), keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='LowResolution', ratio=2, views=['lr']),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile', backend_args=None),
-    dict(type='Resize', scale=(1000, 600), keep_ratio=True),
-    dict(type='LowResolution', ratio=2, views=['lr']),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
-    ),
-]
+low_resolution = dict(type='LowResolution', ratio=2, views=['lr'])
+train_pipeline = [*_base_.train_pipeline[:-1], low_resolution, _base_.train_pipeline[-1]]
+test_pipeline = [*_base_.test_pipeline[:-2], low_resolution, *_base_.test_pipeline[-2:]]
 train_dataloader = dict(
     dataset=dict(
         dataset=dict(

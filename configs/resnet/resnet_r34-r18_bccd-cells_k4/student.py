@@ -9,15 +9,12 @@ model = dict(
     type='PixelDistillClassifier',
     ratio=4,
     student=_base_.model,
-    teacher=dict(cfg='{{ fileDirname }}/ceiling.py', checkpoint=assistant_checkpoint),
+    teacher=dict(cfg=_base_.ceiling, checkpoint=assistant_checkpoint),
     terms=dict(
         kd=dict(student='head', teacher='head', loss=dict(type='KDLoss', T=4.0), weight=1.0)
     ),
     isrd=dict(weight=1.0),
 )
-train_pipeline = [
-    *_base_.train_pipeline[:-2],
-    dict(type='LowResolution', ratio=4),
-    dict(type='PackPairedInputs'),
-]
+low_resolution = dict(type='LowResolution', ratio=4)
+train_pipeline = [*_base_.train_pipeline[:-2], low_resolution, dict(type='PackPairedInputs')]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

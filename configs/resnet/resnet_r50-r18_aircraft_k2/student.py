@@ -10,15 +10,12 @@ model = dict(
     ratio=2,
     student_weight=0.1,
     student=_base_.model,
-    teacher=dict(cfg='{{ fileDirname }}/ceiling.py', checkpoint=assistant_checkpoint),
+    teacher=dict(cfg=_base_.ceiling, checkpoint=assistant_checkpoint),
     terms=dict(
         kd=dict(student='head', teacher='head', loss=dict(type='KDLoss', T=4.0), weight=0.9)
     ),
     isrd=dict(weight=10.0),
 )
-train_pipeline = [
-    *_base_.train_pipeline[:-2],
-    dict(type='LowResolution', ratio=2),
-    dict(type='PackPairedInputs'),
-]
+low_resolution = dict(type='LowResolution', ratio=2)
+train_pipeline = [*_base_.train_pipeline[:-2], low_resolution, dict(type='PackPairedInputs')]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -1,5 +1,5 @@
 # Stage 1, teacher -> assistant, both on the large image: compress the model.
-_base_ = './ceiling.py'
+_base_ = '../resnet18_200e_cifar100.py'
 teacher_checkpoint = (
     '{{$TEACHER_CHECKPOINT:work_dirs/resnet_r50-r18_cifar100_k2/teacher/epoch_200.pth}}'
 )
@@ -10,17 +10,16 @@ model = dict(
     view='hr',
     student_weight=0.1,
     student=_base_.model,
-    teacher=dict(cfg='{{ fileDirname }}/teacher.py', checkpoint=teacher_checkpoint),
+    teacher=dict(
+        cfg='{{ fileDirname }}/../resnet50_200e_cifar100.py', checkpoint=teacher_checkpoint
+    ),
     terms=dict(
         kd=dict(student='head', teacher='head', loss=dict(type='KDLoss', T=4.0), weight=0.9)
     ),
 )
-train_pipeline = [
-    *_base_.train_pipeline[:-1],
-    dict(type='LowResolution', ratio=2, views=['hr']),
-    _base_.train_pipeline[-1],
-]
-test_pipeline = [dict(type='LowResolution', ratio=2, views=['hr']), _base_.test_pipeline[-1]]
+low_resolution = dict(type='LowResolution', ratio=2, views=['hr'])
+train_pipeline = [*_base_.train_pipeline[:-1], low_resolution, _base_.train_pipeline[-1]]
+test_pipeline = [low_resolution, _base_.test_pipeline[-1]]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -1,13 +1,10 @@
 # The student alone: the small network on the small image, undistilled.
 _base_ = '../resnet18_200e_cifar100.py'
+ceiling = '{{ fileDirname }}/../resnet18_200e_cifar100.py'
 # The large image is what the transforms before LowResolution yield.
-train_pipeline = [
-    dict(type='RandomCrop', crop_size=32, padding=4),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='LowResolution', ratio=2, views=['lr']),
-    dict(type='PackInputs'),
-]
-test_pipeline = [dict(type='LowResolution', ratio=2, views=['lr']), dict(type='PackInputs')]
+low_resolution = dict(type='LowResolution', ratio=2, views=['lr'])
+train_pipeline = [*_base_.train_pipeline[:-1], low_resolution, _base_.train_pipeline[-1]]
+test_pipeline = [low_resolution, _base_.test_pipeline[-1]]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -1,5 +1,5 @@
 # Stage 1, teacher -> assistant, both on the large image: compress the model.
-_base_ = './ceiling.py'
+_base_ = '../resnet18_100e_in1k.py'
 teacher_checkpoint = (
     '{{$TEACHER_CHECKPOINT:work_dirs/resnet_r50-r18_in1k_k2/teacher/epoch_100.pth}}'
 )
@@ -10,21 +10,14 @@ model = dict(
     view='hr',
     student_weight=0.1,
     student=_base_.model,
-    teacher=dict(cfg='{{ fileDirname }}/teacher.py', checkpoint=teacher_checkpoint),
+    teacher=dict(cfg='{{ fileDirname }}/../resnet50_100e_in1k.py', checkpoint=teacher_checkpoint),
     terms=dict(
         kd=dict(student='head', teacher='head', loss=dict(type='KDLoss', T=4.0), weight=0.9)
     ),
 )
-train_pipeline = [
-    *_base_.train_pipeline[:-1],
-    dict(type='LowResolution', ratio=2, views=['hr']),
-    _base_.train_pipeline[-1],
-]
-test_pipeline = [
-    *_base_.test_pipeline[:-1],
-    dict(type='LowResolution', ratio=2, views=['hr']),
-    _base_.test_pipeline[-1],
-]
+low_resolution = dict(type='LowResolution', ratio=2, views=['hr'])
+train_pipeline = [*_base_.train_pipeline[:-1], low_resolution, _base_.train_pipeline[-1]]
+test_pipeline = [*_base_.test_pipeline[:-1], low_resolution, _base_.test_pipeline[-1]]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -8,29 +8,16 @@ model = dict(
     type='AFPDistiller',
     ratio=4,
     view='hr',
-    student=dict(type='AFPDetector', ratio=4, detector={{_base_.model}}),
-    teacher=dict(cfg='{{ fileDirname }}/teacher.py', checkpoint=teacher_checkpoint),
-    terms={{_base_.assistant_terms}},
-)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(320, 240), keep_ratio=True),
-    dict(
-        type='RandomFlip',
-        prob=[0.25, 0.25, 0.25],
-        direction=['horizontal', 'vertical', 'diagonal'],
+    student=dict(type='AFPDetector', ratio=4, detector=_base_.model),
+    teacher=dict(
+        cfg='{{ fileDirname }}/../retinanet_r34-r18_bccd_k2/teacher.py',
+        checkpoint=teacher_checkpoint,
     ),
-    dict(type='LowResolution', ratio=4, views=['hr']),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(320, 240), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='LowResolution', ratio=4, views=['hr']),
-    dict(type='PackDetInputs', meta_keys={{_base_.meta_keys}}),
-]
+    terms=_base_.assistant_terms,
+)
+low_resolution = dict(type='LowResolution', ratio=4, views=['hr'])
+train_pipeline = [*_base_.train_pipeline[:-2], low_resolution, _base_.train_pipeline[-1]]
+test_pipeline = [*_base_.test_pipeline[:-2], low_resolution, _base_.test_pipeline[-1]]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

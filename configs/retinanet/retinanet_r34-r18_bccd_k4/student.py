@@ -8,39 +8,15 @@ model = dict(
     _delete_=True,
     type='AFPDistiller',
     ratio=4,
-    student={{_base_.model}},
+    student=_base_.model,
     teacher=dict(
-        cfg=dict(type='AFPDetector', ratio=4, detector={{_base_.model}}),
+        cfg=dict(type='AFPDetector', ratio=4, detector=_base_.model),
         checkpoint=assistant_checkpoint,
     ),
     # Twice the usual weights: the better of two trials on a split of the training images.
-    terms=dict(
-        pkd=dict(student='neck', teacher='neck.afp', loss=dict(type='PearsonLoss'), weight=4.0),
-        cls=dict(
-            student='bbox_head',
-            teacher='bbox_head',
-            loss=dict(type='DenseHeadClsLoss'),
-            weight=2.0,
-        ),
-        box=dict(
-            student='bbox_head',
-            teacher='bbox_head',
-            loss=dict(type='DenseHeadBoxLoss'),
-            weight=2.0,
-        ),
-    ),
-    isrd={{_base_.isrd}},
+    terms=_base_.doubled_terms,
+    isrd=_base_.isrd,
 )
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(320, 240), keep_ratio=True),
-    dict(
-        type='RandomFlip',
-        prob=[0.25, 0.25, 0.25],
-        direction=['horizontal', 'vertical', 'diagonal'],
-    ),
-    dict(type='LowResolution', ratio=4),
-    dict(type='PackPairedDetInputs'),
-]
+low_resolution = dict(type='LowResolution', ratio=4)
+train_pipeline = [*_base_.train_pipeline[:-2], low_resolution, dict(type='PackPairedDetInputs')]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

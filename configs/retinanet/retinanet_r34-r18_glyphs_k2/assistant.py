@@ -8,24 +8,13 @@ model = dict(
     type='AFPDistiller',
     ratio=2,
     view='hr',
-    student=dict(type='AFPDetector', ratio=2, detector={{_base_.model}}),
+    student=dict(type='AFPDetector', ratio=2, detector=_base_.model),
     teacher=dict(cfg='{{ fileDirname }}/teacher.py', checkpoint=teacher_checkpoint),
-    terms={{_base_.assistant_terms}},
+    terms=_base_.assistant_terms,
 )
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(160, 160), keep_ratio=True),
-    dict(type='LowResolution', ratio=2, views=['hr']),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(160, 160), keep_ratio=True),
-    dict(type='LowResolution', ratio=2, views=['hr']),
-    dict(type='PackDetInputs'),
-]
+low_resolution = dict(type='LowResolution', ratio=2, views=['hr'])
+train_pipeline = [*_base_.train_pipeline[:-2], low_resolution, _base_.train_pipeline[-1]]
+test_pipeline = [*_base_.test_pipeline[:-2], low_resolution, _base_.test_pipeline[-1]]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

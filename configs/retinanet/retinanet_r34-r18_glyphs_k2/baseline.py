@@ -2,24 +2,31 @@
 _base_ = [
     '../../_base_/models/retinanet_r18_slim_fpn.py',
     '../../_base_/datasets/glyphs_detection.py',
-    '../../_base_/schedules/schedule_1500_scratch.py',
+    '../../_base_/schedules/schedule_1000_scratch.py',
     '../../_base_/iter_runtime.py',
 ]
 model = dict(bbox_head=dict(num_classes=10, anchor_generator=dict(octave_base_scale=2)))
+low_resolution = dict(type='LowResolution', ratio=2, views=['lr'])
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='Resize', scale=(160, 160), keep_ratio=True),
-    dict(type='LowResolution', ratio=2, views=['lr']),
+    low_resolution,
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='Resize', scale=(160, 160), keep_ratio=True),
-    dict(type='LowResolution', ratio=2, views=['lr']),
+    low_resolution,
     dict(type='PackDetInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
+max_iters = 1500  # small images take longer to learn
+train_cfg = dict(max_iters=max_iters)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=100, end=max_iters, T_max=max_iters - 100),
+]

@@ -1,10 +1,15 @@
 # What the teacher's own head says, taught to the student at once, to compare with.
-_base_ = './one_stage.py'
+_base_ = './student.py'
 teacher_checkpoint = (
     '{{$TEACHER_CHECKPOINT:work_dirs/retinanet_r34-r18_glyphs_k2/teacher_shifted/iter_1000.pth}}'
 )
+load_from = None
 model = dict(
-    teacher=dict(cfg='{{ fileDirname }}/teacher_shifted.py', checkpoint=teacher_checkpoint),
+    teacher=dict(
+        _delete_=True,
+        cfg='{{ fileDirname }}/teacher_shifted.py',
+        checkpoint=teacher_checkpoint,
+    ),
     terms=dict(
         _delete_=True,
         cls=dict(

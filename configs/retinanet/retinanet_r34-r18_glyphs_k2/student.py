@@ -8,19 +8,14 @@ model = dict(
     _delete_=True,
     type='AFPDistiller',
     ratio=2,
-    student={{_base_.model}},
+    student=_base_.model,
     teacher=dict(
-        cfg=dict(type='AFPDetector', ratio=2, detector={{_base_.model}}),
+        cfg=dict(type='AFPDetector', ratio=2, detector=_base_.model),
         checkpoint=assistant_checkpoint,
     ),
-    terms={{_base_.student_terms}},
-    isrd={{_base_.isrd}},
+    terms=_base_.student_terms,
+    isrd=_base_.isrd,
 )
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(160, 160), keep_ratio=True),
-    dict(type='LowResolution', ratio=2),
-    dict(type='PackPairedDetInputs'),
-]
+low_resolution = dict(type='LowResolution', ratio=2)
+train_pipeline = [*_base_.train_pipeline[:-2], low_resolution, dict(type='PackPairedDetInputs')]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

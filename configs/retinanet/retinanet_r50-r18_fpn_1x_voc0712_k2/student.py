@@ -24,11 +24,8 @@ model = dict(
     ),
     isrd=dict(weight=0.5),
 )
-train_pipeline = [
-    *_base_.train_pipeline[:-2],
-    dict(type='LowResolution', ratio=2),
-    dict(type='PackPairedDetInputs'),
-]
+low_resolution = dict(type='LowResolution', ratio=2)
+train_pipeline = [*_base_.train_pipeline[:-2], low_resolution, dict(type='PackPairedDetInputs')]
 train_dataloader = dict(
     dataset=dict(
         dataset=dict(

@@ -48,18 +48,16 @@ class TermProbe:
 
 
 class Term(nn.Module):
-    """One term of a distiller's loss.
+    """One term of a distiller's loss. The student is compared with the large image.
 
     Attributes:
         student: The tap of the student.
-        teacher: The tap of the teacher; None: the term compares with the large image.
         weight: Factor of the term in the total loss.
     """
 
-    def __init__(self, student: str, teacher: str | None, weight: float) -> None:
+    def __init__(self, student: str, weight: float) -> None:
         super().__init__()
         self.student = Tap.parse(student)
-        self.teacher = None if teacher is None else Tap.parse(teacher)
         self.weight = weight
 
     def forward(self, model: nn.Module, step: StepOutputs) -> Tensor:
@@ -70,6 +68,18 @@ class Term(nn.Module):
             step: What both networks put out.
         """
         raise NotImplementedError
+
+
+class TeacherTerm(Term):
+    """A term that compares the student with the teacher.
+
+    Attributes:
+        teacher: The tap of the teacher.
+    """
+
+    def __init__(self, student: str, teacher: str, weight: float) -> None:
+        super().__init__(student, weight)
+        self.teacher = Tap.parse(teacher)
 
 
 def build_loss(registry: Registry, loss: dict, kind: type[DistillationLoss], tap: str) -> nn.Module:

@@ -12,11 +12,11 @@ from ...losses import DenseHeadLoss
 from ...losses.prior_grid import prior_generator
 from ...losses.readers import DenseHeadOutput
 from ...taps import find_module
-from .base import StepOutputs, Term, TermProbe, build_loss
+from .base import StepOutputs, TeacherTerm, TermProbe, build_loss
 from .feature import match_levels
 
 
-class DenseHeadTerm(Term):
+class DenseHeadTerm(TeacherTerm):
     """A term on the outputs of dense heads.
 
     Levels are matched like feature maps: an assistant's, all of them; a teacher's own head, which
@@ -67,12 +67,17 @@ class DenseHeadTerm(Term):
 
     def _match(self, probe: TermProbe) -> list[tuple[int, int]]:
         """Pair the levels that the taps select, as indices into all levels."""
-        taps = self.student, self.teacher
-        scores = [output[0] for output in probe.outputs]  # a head's first output: one map a level
-        levels = [range(len(maps))[tap.levels] for tap, maps in zip(taps, scores)]
-        selected = [tap.select(maps) for tap, maps in zip(taps, scores)]
-        pairs = match_levels(*selected, (self.student.path, self.teacher.path), probe.pixels)
-        return [(levels[0][i], levels[1][j]) for i, j in pairs]
+        # A head's first output has one map for each level.
+        student, teacher = (output[0] for output in probe.outputs)
+        pairs = match_levels(
+            self.student.select(student),
+            self.teacher.select(teacher),
+            (self.student.path, self.teacher.path),
+            probe.pixels,
+        )
+        student_levels = range(len(student))[self.student.levels]
+        teacher_levels = range(len(teacher))[self.teacher.levels]
+        return [(student_levels[i], teacher_levels[j]) for i, j in pairs]
 
     def forward(self, model: nn.Module, step: StepOutputs) -> Tensor:
         student_levels, teacher_levels = zip(*self.pairs)

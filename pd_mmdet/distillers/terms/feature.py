@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from ...losses import FeatureLoss
 from ...taps import Tap
-from .base import StepOutputs, Term, TermProbe, build_loss, compare
+from .base import StepOutputs, TeacherTerm, TermProbe, build_loss, compare
 
 MAX_EXTRA_TOKENS = 2
 
 
-class FeatureTerm(Term):
+class FeatureTerm(TeacherTerm):
     """A term on feature maps.
 
     Levels are matched by stride, that is by the cells they have for one photograph; where channel
@@ -53,15 +53,14 @@ class FeatureTerm(Term):
         self.loss = build_loss(probe.registry, loss, FeatureLoss, student)
         traits = self.loss if isinstance(self.loss, FeatureLoss) else FeatureLoss
         self.same_cells = traits.same_cells
-        maps = [
-            feature_maps(tap, output)
-            for tap, output in zip((self.student, self.teacher), probe.outputs)
-        ]
-        if (pooled or not self.same_cells) and len(maps[0]) == len(maps[1]) == 1:
+        student_maps = feature_maps(self.student, probe.outputs[0])
+        teacher_maps = feature_maps(self.teacher, probe.outputs[1])
+        if (pooled or not self.same_cells) and len(student_maps) == len(teacher_maps) == 1:
             self.pairs = [(0, 0)]
         else:
-            self.pairs = match_levels(*maps, (student, teacher), probe.pixels)
-        channels = [(maps[0][i].shape[1], maps[1][j].shape[1]) for i, j in self.pairs]
+            taps = student, teacher
+            self.pairs = match_levels(student_maps, teacher_maps, taps, probe.pixels)
+        channels = [(student_maps[i].shape[1], teacher_maps[j].shape[1]) for i, j in self.pairs]
         self.adapters = nn.ModuleList(
             nn.Conv2d(given, wanted, 1)
             if traits.same_channels and given != wanted
@@ -76,13 +75,14 @@ class FeatureTerm(Term):
             self._compare(adapter(student[i]), teacher[j])
             for adapter, (i, j) in zip(self.adapters, self.pairs)
         ]
-        return self.weight * sum(losses) / len(losses)
+        total: Tensor = sum(losses)  # type: ignore[assignment]  # not empty, so it is no int
+        return self.weight * total / len(losses)
 
     def _compare(self, student: Tensor, teacher: Tensor) -> Tensor:
         if self.same_cells and student.shape[2:] != teacher.shape[2:]:
-            size = tuple(map(min, student.shape[2:], teacher.shape[2:]))
+            height, width = map(min, student.shape[2:], teacher.shape[2:])
             student, teacher = (
-                F.adaptive_avg_pool2d(each.float(), size) for each in (student, teacher)
+                F.adaptive_avg_pool2d(each.float(), (height, width)) for each in (student, teacher)
             )
         return compare(self.loss, student, teacher)
 

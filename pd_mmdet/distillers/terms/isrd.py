@@ -68,7 +68,7 @@ class ISRD(Term):
         ratio: Fraction,
         out_channels: int,
     ) -> None:
-        super().__init__(student, None, weight)
+        super().__init__(student, weight)
         self.ratio = ratio
         self.cell = stride * ratio  # side of a cell in large pixels
         upscale = math.ceil(self.cell)
@@ -78,10 +78,9 @@ class ISRD(Term):
 
     def forward(self, model: nn.Module, step: StepOutputs) -> Tensor:
         feature = feature_maps(self.student, step.student[self.student.path])[0]
-        img_shapes = [
-            tuple(int(side * self.ratio) for side in sample.img_shape[:2])
-            for sample in step.data_samples
-        ]
+        shapes = [sample.img_shape for sample in step.data_samples]
+        img_shapes = [(int(h * self.ratio), int(w * self.ratio)) for h, w, *_ in shapes]
+        assert step.image is not None  # the preprocessor is told that a term asks for it
         return self.weight * self.distance(feature, step.image, img_shapes)
 
     def distance(
@@ -101,7 +100,7 @@ class ISRD(Term):
         Raises:
             ValueError: The feature covers less than the large image.
         """
-        size = tuple(target.shape[-2:])
+        size = target.shape[-2], target.shape[-1]
         rebuilt, target, order = self._comparable(feature, target)
         distance = F.l1_loss(rebuilt.float(), target.float(), reduction='none')
         if any(tuple(shape) != size for shape in img_shapes):
@@ -117,7 +116,7 @@ class ISRD(Term):
         Where cells tile the image it is that of ``conv``: to shuffle the target, which gets no
         gradient, is cheaper than to shuffle what is rebuilt, forth and back.
         """
-        size, upscale = tuple(target.shape[-2:]), self.shuffle.upscale_factor
+        size, upscale = (target.shape[-2], target.shape[-1]), self.shuffle.upscale_factor
         tiled = tuple(cells * upscale for cells in feature.shape[-2:])
         if self.cell != upscale or size != tiled:
             return self.reconstruct(feature, size), target, lambda image: image

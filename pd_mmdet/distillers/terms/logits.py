@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from ...losses import LogitLoss
-from .base import StepOutputs, Term, TermProbe, build_loss, compare
+from .base import StepOutputs, TeacherTerm, TermProbe, build_loss, compare
 
 
-class LogitTerm(Term):
+class LogitTerm(TeacherTerm):
     """A term on the logits of classifiers.
 
     Args:
@@ -40,10 +40,11 @@ class LogitTerm(Term):
             )
         self._try_loss(*probe.outputs)
 
-    def _try_loss(self, *logits: Tensor) -> None:
+    def _try_loss(self, student: Tensor, teacher: Tensor) -> None:
         self.loss.eval()  # so that none counts this as an iteration
         try:
-            self._compare(*logits, torch.zeros(len(logits[0]), dtype=torch.long))
+            labels = [torch.zeros(len(student), dtype=torch.long)] if self.with_labels else []
+            compare(self.loss, student, teacher, *labels)
         except (IndexError, RuntimeError, ValueError) as error:
             raise TypeError(
                 f'{type(self.loss).__name__} does not compare logits (N, classes): {error}'
@@ -52,18 +53,15 @@ class LogitTerm(Term):
 
     @property
     def with_labels(self) -> bool:
-        """Whether the loss must know the label of each image."""
+        """Tell whether the loss must know the label of each image."""
         return isinstance(self.loss, LogitLoss) and self.loss.with_labels
 
     def forward(self, model: nn.Module, step: StepOutputs) -> Tensor:
-        labels = None
-        if self.with_labels:
-            labels = torch.cat([sample.gt_label for sample in step.data_samples])
         student, teacher = step.student[self.student.path], step.teacher[self.teacher.path]
-        return self.weight * self._compare(student, teacher, labels)
-
-    def _compare(self, student: Tensor, teacher: Tensor, labels: Tensor | None) -> Tensor:
-        return compare(self.loss, student, teacher, *([labels] if self.with_labels else []))
+        labels = []
+        if self.with_labels:
+            labels = [torch.cat([sample.gt_label for sample in step.data_samples])]
+        return self.weight * compare(self.loss, student, teacher, *labels)
 
     def check_batch_augments(self) -> None:
         """Refuse, by a ValueError, batch augmentations that mix labels which the loss needs."""

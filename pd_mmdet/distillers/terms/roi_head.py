@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 from ...losses import RoIHeadLoss
 from ..roi_head_taps import ROI_TAP, bbox_heads
-from .base import StepOutputs, Term, TermProbe, build_loss
+from .base import StepOutputs, TeacherTerm, TermProbe, build_loss
 
 
-class RoIHeadTerm(Term):
+class RoIHeadTerm(TeacherTerm):
     """A term on the outputs of RoI heads.
 
     Both heads predict for the RoIs that the student has sampled for its own loss; in a cascade for

@@ -5,16 +5,22 @@ mmpretrain::…, as you would train them on the large image; both have the same 
 inherits them: data, schedule and pipelines stay theirs, and the small image, K times as small, is
 made at the end of the student's pipelines.
 
-  teacher.py    the teacher as it is
-  ceiling.py    the student as it is, on the large image
-  assistant.py  the student's network learns from the teacher on the large image
-  student.py    the student on the small image learns from the assistant
-  one_stage.py  the student learns from the teacher without an assistant
-  baseline.py   the student on the small image alone; what changes in its model is written here
-  deploy.py     the plain model for files that are really small
+  baseline.py   the student alone, on the small image; what changes in its model is written here.
+                Names STUDENT as the ceiling: the student's network on the large image
+  assistant.py  stage 1: the student's network, on the large image, learns from the teacher.
+                Names TEACHER as model.teacher.cfg
+  student.py    stage 2: the student, on the small image, learns from the assistant
 
-Each file is short and meant to be edited. What the two cannot have (a loss that does not serve a
-head) is left out, with the reason.
+Nothing else is needed. train_tas.py trains TEACHER and STUDENT as they are; its --one-stage trains
+student.py with the teacher and the terms of assistant.py; export_student.py derives the config that
+is deployed. Only where it says something else there is also
+
+  one_stage.py  other terms than those of assistant.py can serve between teacher and student
+  teacher.py, ceiling.py  copies of TEACHER and STUDENT, where these are configs in pure Python,
+                which other files cannot inherit
+
+Each file is short and meant to be edited. A loss that cannot serve the two is left out, with the
+reason.
 """
 
 from __future__ import annotations

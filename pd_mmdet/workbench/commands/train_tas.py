@@ -1,9 +1,19 @@
 """Train all stages of a recipe, one after the other, and show what each reaches and costs.
 
-A recipe is a folder of plain configs: teacher.py, assistant.py, student.py, baseline.py and, if it
-has them, ceiling.py and one_stage.py. Each can be trained alone by train.py (pd-train). The order
-is teacher, ceiling, assistant, student, one_stage, baseline, baseline_long. Each stage learns from
-the last checkpoint of the one before it, whose path is put into its config, at
+A recipe is a folder of plain configs, each of which train.py (pd-train) can train alone:
+
+  assistant.py  stage 1: the student's network, on the large image, learns from the teacher
+  student.py    stage 2: the student, on the small image, learns from the assistant
+  baseline.py   the student alone, on the small image (--baseline)
+
+Three more stages need no file, but a file of their name comes first where there is one:
+
+  teacher       the config that assistant.py names as model.teacher.cfg
+  ceiling       the config that baseline.py names as ceiling (--ceiling)
+  one_stage     student.py with the teacher and the terms of assistant.py (--one-stage)
+
+The order is teacher, ceiling, assistant, student, one_stage, baseline, baseline_long. Each stage
+learns from the last checkpoint of the one before it, whose path is put into its config, at
 model.teacher.checkpoint and, where that is the same, load_from. (The environment variables
 TEACHER_CHECKPOINT and ASSISTANT_CHECKPOINT are for configs that are trained alone.)
 
@@ -53,7 +63,7 @@ def parse_args() -> argparse.Namespace:
         '--teacher-checkpoint',
         type=Path,
         metavar='FILE',
-        help='weights of teacher.py: the teacher is not trained, only evaluated',
+        help='weights of the teacher, which then is not trained, only evaluated',
     )
     parser.add_argument(
         '--baseline',
@@ -64,12 +74,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--ceiling',
         action='store_true',
-        help="also train ceiling.py, the student's network on the large image, undistilled",
+        help="also train the ceiling: the student's network on the large image, undistilled",
     )
     parser.add_argument(
         '--one-stage',
         action='store_true',
-        help='also train one_stage.py, which learns from the teacher without an assistant',
+        help='also train the student from the teacher at once, without an assistant',
     )
     add_training_options(parser)
     args = parser.parse_args()

@@ -103,7 +103,7 @@ def write(rows: list[dict[str, Any]], entries: Sequence[Entry], options: Options
     Returns:
         The table for the screen.
     """
-    scope = task_of(entries[0].cfg).SCOPE
+    scope = task_of(entries[0].cfg).scope
     made = environment(scope)
     if options.device == 'cpu':  # of a machine that has a GPU, too
         made['device'] = 'cpu'

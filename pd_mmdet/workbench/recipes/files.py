@@ -1,4 +1,4 @@
-"""What the files of a recipe say."""
+"""Saying what the files of a recipe contain."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from ..deploy import PACKAGE, deployed_pipeline
 from ..stages.checkpoints import expected_checkpoint
 from ..stages.stage import VARIABLES
+from ..tasks import Task
 from .choose_terms import Choice, rounded
-from .given import Given
 from .pipelines import Pipelines, derived, with_views
+from .plain_config import PlainConfig
 from .write import Changed, Code, Remark
 
-TEACHER, CEILING = '{{ fileDirname }}/teacher.py', '{{ fileDirname }}/ceiling.py'
 DIVIDED_LESS = (
     'The images are not divided by their deviation, so the loss is larger and its weight smaller.'
 )
@@ -29,32 +27,32 @@ DIVIDED_MORE = (
 
 @dataclass(frozen=True)
 class Source:
-    """What the files of a recipe are made of.
+    """The two plain configs of a recipe, and what the user says of them.
 
     Args:
         student: The student's config, on the large image.
-        teacher: The teacher's.
+        teacher: The teacher's config.
         ratio: Side of the large image over the small one.
-        name: The recipe's, from which the default places of checkpoints follow.
+        name: Name of the recipe, from which the default places of checkpoints follow.
         teacher_checkpoint: The teacher's weights, where they are there already.
     """
 
-    student: Given
-    teacher: Given
+    student: PlainConfig
+    teacher: PlainConfig
     ratio: Fraction
     name: str
     teacher_checkpoint: str | None = None
 
     @property
-    def said_ratio(self) -> int | float | str:
+    def ratio_value(self) -> int | float | str:
         """The ratio as a config says it: 2, 1.5 or '4/3'."""
         if self.ratio.denominator == 3:
             return str(self.ratio)
         return int(self.ratio) if self.ratio.denominator == 1 else float(self.ratio)
 
     @property
-    def task(self) -> ModuleType:
-        """What recipes of the task say, ``detection_recipe`` or ``classification_recipe``."""
+    def task(self) -> Task:
+        """The task of both configs."""
         return self.student.task
 
     @property
@@ -63,10 +61,13 @@ class Source:
         return Pipelines(self.student.cfg)
 
     def checkpoint(self, stage: str) -> str:
-        """Assignment of a checkpoint: an environment variable, and what holds without it.
+        """Return the value of a checkpoint: an environment variable, with a default.
+
+        Args:
+            stage: ``'teacher'`` or ``'assistant'``.
 
         Raises:
-            ValueError: The place has characters that MMEngine misreads.
+            ValueError: The default has characters that MMEngine misreads.
         """
         cfg = (self.teacher if stage == 'teacher' else self.student).cfg
         place = expected_checkpoint(cfg, Path('work_dirs', self.name, stage)).as_posix()
@@ -81,151 +82,144 @@ class Source:
         return f'{{{{${VARIABLES[stage]}:{place}}}}}'
 
 
-def plain(given: Given) -> dict[str, Any]:
-    """teacher.py and ceiling.py: the given training, and what looks after it."""
-    said = _preprocessor(given, {})
-    return dict(_base_=given.base, **_runtime(given), **(dict(model=said) if said else {}))
-
-
 def baseline(source: Source) -> dict[str, Any]:
-    """baseline.py: the student on the small image, which assistant.py and student.py inherit."""
-    said = dict(_base_=source.student.base, **_runtime(source.student), **_small_model(source))
-    data = source.data
-    remark = Remark(
+    """Say baseline.py: the student on the small image, which student.py inherits."""
+    student, data = source.student, source.data
+    base = _base(student)
+    comment = Remark(
         'The large image is what the transforms before LowResolution yield. '
-        + source.task.LOADED_LAST
+        + source.task.pipeline_note
     )
-    pipelines = {
-        name: with_views(pipeline, source.said_ratio, ['lr'], testing=name in data.test)
-        for name, pipeline in (data.train | data.test).items()
-    }
-    if 'tta_pipeline' in pipelines:
-        pipelines['tta_pipeline'] = _one_view(source, 'tta_pipeline', 'lr', added=0)
-    hooks = data.hooks() if 'custom_hooks' in said else _same_hooks(data)
-    return said | dict(remark=remark) | pipelines | data.loaders() | hooks
+    pipelines = {name: _one_view(source, name, 'lr', added=0) for name in data.names}
+    return dict(
+        **base,
+        **_small_model(source),
+        ceiling=student.place,
+        comment=comment,
+        **_with_variable(pipelines, source, views=['lr']),
+        **data.loaders(),
+        **_hooks(data, base),
+    )
 
 
 def assistant(source: Source, chosen: Choice) -> dict[str, Any]:
-    """assistant.py: the student's network learns from the teacher on the large image."""
-    data, task = source.data, source.task
-    base, added = ('baseline', 1) if task.ASSISTANT else ('ceiling', 0)
+    """Say assistant.py: the student's network learns from the teacher on the large image."""
+    data, task, student = source.data, source.task, source.student
+    if task.assistant:
+        base, network, added = dict(_base_='./baseline.py'), _aligned(source), 1
+    else:
+        base, network, added = _base(student), Code('_base_.model'), 0
+    pipelines = {name: _one_view(source, name, 'hr', added) for name in data.names}
     return dict(
-        _base_=f'./{base}.py',
+        **base,
         teacher_checkpoint=source.checkpoint('teacher'),
         model=dict(
             _delete_=True,
-            type=task.DISTILLER,
-            ratio=source.said_ratio,
+            type=task.distiller,
+            ratio=source.ratio_value,
             view='hr',
             **_student_weight(source, chosen),
-            student=_aligned(source) if task.ASSISTANT else Code('_base_.model'),
-            teacher=_learnt_from('teacher', TEACHER),
+            student=network,
+            teacher=_teacher(source.teacher.place, 'teacher'),
             terms=_terms(chosen),
         ),
-        **{name: _one_view(source, name, 'hr', added) for name in (*data.train, *data.test)},
+        **_with_variable(pipelines, source, views=['hr']),
         **data.loaders(),
-        **_same_hooks(data),
+        **_hooks(data, base),
     )
 
 
 def student(source: Source, chosen: Choice) -> dict[str, Any]:
-    """student.py: the student on the small image learns from the assistant on the large one."""
-    data, ratio, task = source.data, source.said_ratio, source.task
+    """Say student.py: the student on the small image learns from the assistant on the large one."""
+    data, ratio, task = source.data, source.ratio_value, source.task
     pipelines = {name: derived(name, pipeline, ratio) for name, pipeline in data.train.items()}
-    aligned = _aligned(source) if task.ASSISTANT else CEILING
+    assistant_network = _aligned(source) if task.assistant else Code('_base_.ceiling')
     return dict(
         _base_='./baseline.py',
         assistant_checkpoint=source.checkpoint('assistant'),
         load_from=Code('assistant_checkpoint'),
         model=dict(
             _delete_=True,
-            type=task.DISTILLER,
+            type=task.distiller,
             ratio=ratio,
             **_student_weight(source, chosen),
             student=Code('_base_.model'),
-            teacher=_learnt_from('assistant', aligned),
+            teacher=_teacher(assistant_network, 'assistant'),
             terms=_terms(chosen),
             **_isrd(source, chosen),
         ),
-        **pipelines,
+        **_with_variable(pipelines, source),
         **data.loaders(('train_dataloader',)),
-        **_same_hooks(data),
+        **_hooks(data),
     )
 
 
 def one_stage(source: Source, chosen: Choice) -> dict[str, Any]:
-    """one_stage.py: student.py with the teacher in the assistant's place."""
+    """Say one_stage.py: student.py with the teacher in the assistant's place."""
     return dict(
         _base_='./student.py',
         teacher_checkpoint=source.checkpoint('teacher'),
         load_from=source.student.cfg.get('load_from'),
         model=dict(
-            teacher=dict(_delete_=True, **_learnt_from('teacher', TEACHER)),
+            teacher=dict(_delete_=True, **_teacher(source.teacher.place, 'teacher')),
             terms=dict(_delete_=True, **_terms(chosen)),
         ),
     )
 
 
-def deploy(source: Source) -> dict[str, Any]:
-    """deploy.py: the student for files that are really small, without this package.
-
-    Raises:
-        ValueError: A transform's sizes cannot be told.
-    """
-    given, data = source.student, source.data
-    pipelines = {
-        name: deployed_pipeline(pipeline, source.ratio) for name, pipeline in data.test.items()
-    }
-    nothing = dict.fromkeys(('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'))
-    return dict(
-        _base_=given.base,
-        **_without_package(given),
-        **_small_model(source),
-        **pipelines,
-        **data.loaders(('val_dataloader', 'test_dataloader'), stock=True),
-        remark=Remark('What is deployed is not trained here, but by student.py.'),
-        **nothing,
-    )
-
-
-def _one_view(source: Source, name: str, view: str, added: int = 1) -> list[Any]:
-    """A pipeline that makes one view; ``added`` is as in :func:`derived`."""
+def _one_view(source: Source, name: str, view: str, added: int) -> list[Any]:
+    """Return a pipeline that makes one view; ``added`` is as for :func:`derived`."""
     data = source.data
     testing, pipeline = name in data.test, (data.train | data.test)[name]
     if not added and source.student.cfg.get(name) != pipeline:  # the base has no such variable
-        return with_views(pipeline, source.said_ratio, [view], testing)
-    return derived(name, pipeline, source.said_ratio, [view], testing, added)
+        return with_views(pipeline, source.ratio_value, [view], testing)
+    return derived(name, pipeline, source.ratio_value, [view], testing, added)
 
 
-def _runtime(given: Given) -> dict[str, Any]:
-    """The package and its hooks, where the given config does not have them already."""
-    imports, package = _imports(given), given.task.PACKAGE
-    said: dict[str, Any] = {}
+def _with_variable(
+    pipelines: dict[str, list], source: Source, **options: Any
+) -> dict[str, list | dict]:
+    """Give the transform that all pipelines share a variable of its own.
+
+    Args:
+        pipelines: Pipelines by the names of their variables.
+        source: What the recipe is made of.
+        options: Options of ``LowResolution`` besides the ratio.
+    """
+    low = dict(type='LowResolution', ratio=source.ratio_value, **options)
+    return dict(low_resolution=low, **_named(pipelines, low, Code('low_resolution')))
+
+
+def _named(node: Any, value: Any, name: Code) -> Any:
+    """Replace a value by the name of its variable, at any depth."""
+    if node == value:
+        return name
+    if isinstance(node, Changed):
+        return Changed(node.one, _named(node.values, value, name))
+    if isinstance(node, dict):
+        return {key: _named(inner, value, name) for key, inner in node.items()}
+    if isinstance(node, list):
+        return [_named(inner, value, name) for inner in node]
+    return node
+
+
+def _base(plain: PlainConfig) -> dict[str, Any]:
+    """Inherit a plain config, with the imports and hooks of this package that it does not have."""
+    imports, package = _imports(plain), plain.task.package
+    variables: dict[str, Any] = dict(_base_=plain.base)
     if package not in imports:
-        said['custom_imports'] = dict(imports=[*imports, package], allow_failed_imports=False)
-    own = given.cfg.get('custom_hooks') or []
-    present = {hook['type'] for hook in own}
-    missing = [dict(type=hook) for hook in given.task.HOOKS if hook not in present]
+        variables['custom_imports'] = dict(imports=[*imports, package], allow_failed_imports=False)
+    hooks = plain.cfg.get('custom_hooks') or []
+    present = {hook['type'] for hook in hooks}
+    missing = [dict(type=hook) for hook in plain.task.hooks if hook not in present]
     if missing:
-        said['custom_hooks'] = [*([Code('*_base_.custom_hooks')] if own else []), *missing]
-    return said
+        variables['custom_hooks'] = [*([Code('*_base_.custom_hooks')] if hooks else []), *missing]
+    return variables
 
 
-def _imports(given: Given) -> list[str]:
-    imports = (given.cfg.get('custom_imports') or {}).get('imports', [])
+def _imports(plain: PlainConfig) -> list[str]:
+    imports = (plain.cfg.get('custom_imports') or {}).get('imports', [])
     return [imports] if isinstance(imports, str) else imports
-
-
-def _without_package(given: Given) -> dict[str, Any]:
-    """What takes the package and its hooks out of a config that has them."""
-    imports, hooks = _imports(given), given.cfg.get('custom_hooks') or []
-    others = [name for name in imports if name.partition('.')[0] != PACKAGE]
-    if others == imports:
-        return {}
-    return dict(
-        custom_imports=dict(imports=others),
-        custom_hooks=[hook for hook in hooks if hook['type'] not in given.task.HOOKS],
-    )
 
 
 def _small_model(source: Source) -> dict[str, Any]:
@@ -234,27 +228,28 @@ def _small_model(source: Source) -> dict[str, Any]:
     changes = source.task.small_model(
         {**cfg.model, 'data_preprocessor': preprocessor}, source.ratio
     )
-    said = _preprocessor(source.student, changes)
-    return dict(model=said) if said else {}
+    changes = _with_preprocessor(source.student, changes)
+    return dict(model=changes) if changes else {}
 
 
-def _preprocessor(given: Given, changes: dict[str, Any]) -> dict[str, Any]:
-    """What changes in a model, its preprocessor included where the task has it in there."""
-    cfg = given.cfg
-    inside = cfg.model.get('data_preprocessor') or not given.task.PREPROCESSOR_INSIDE
+def _with_preprocessor(plain: PlainConfig, changes: dict[str, Any]) -> dict[str, Any]:
+    """Move a data preprocessor beside the model into it, where the task needs that."""
+    cfg = plain.cfg
+    inside = cfg.model.get('data_preprocessor') or not plain.task.preprocessor_in_model
     if inside or not cfg.get('data_preprocessor'):
         return changes
-    own = Code('_base_.data_preprocessor')
+    beside = Code('_base_.data_preprocessor')
     changed = changes.get('data_preprocessor')
-    return {**changes, 'data_preprocessor': Changed(own, changed) if changed else own}
+    return {**changes, 'data_preprocessor': Changed(beside, changed) if changed else beside}
 
 
 def _aligned(source: Source) -> dict[str, Any]:
-    """The student's network on the large image, with the outputs that it has on the small one."""
-    return dict(type=source.task.ASSISTANT, ratio=source.said_ratio, detector=Code('_base_.model'))
+    """Return the student's network on the large image, with the outputs of the small one."""
+    return dict(type=source.task.assistant, ratio=source.ratio_value, detector=Code('_base_.model'))
 
 
-def _learnt_from(stage: str, cfg: dict[str, Any] | str) -> dict[str, Any]:
+def _teacher(cfg: dict[str, Any] | str, stage: str) -> dict[str, Any]:
+    """Return ``model.teacher``: a network with the checkpoint of a stage."""
     return dict(cfg=cfg, checkpoint=Code(f'{stage}_checkpoint'))
 
 
@@ -268,7 +263,7 @@ def _terms(chosen: Choice) -> dict[str, Any]:
 
 
 def _student_weight(source: Source, chosen: Choice) -> dict[str, Any]:
-    weight = source.task.STUDENT_WEIGHT
+    weight = source.task.student_weight
     return dict(student_weight=weight) if chosen.terms and weight != 1 else {}
 
 
@@ -280,6 +275,9 @@ def _isrd(source: Source, chosen: Choice) -> dict[str, Any]:
     return dict(isrd=Remark(f'isrd is left out: {chosen.reasons["isrd"]}'))
 
 
-def _same_hooks(data: Pipelines) -> dict[str, Any]:
+def _hooks(data: Pipelines, base: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Give the hooks that hold a pipeline the changed ones."""
     hooks = data.hooks()
-    return dict(custom_hooks=[Code('*_base_.custom_hooks')], **hooks) if hooks else {}
+    if not hooks or 'custom_hooks' in (base or {}):
+        return hooks
+    return dict(custom_hooks=[Code('*_base_.custom_hooks')], **hooks)

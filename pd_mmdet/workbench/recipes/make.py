@@ -1,4 +1,4 @@
-"""Making a recipe of two plain configs."""
+"""Making a recipe from two plain configs."""
 
 from __future__ import annotations
 
@@ -8,55 +8,52 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from ...distillers.teacher import Teacher
 from ...mixin import with_preprocessor
 from ...ratio import parse_ratio
 from ...transforms.fixed_size import check_fixed_size
-from ..tasks import task_of
+from ..deploy import deployed_pipeline
+from ..stages.recipe import read_stage
+from ..tasks import Task, task_of
 from . import files
 from .choose_terms import REFUSALS, Choice, choose, isrd_options, message, why_not
 from .files import Source
-from .given import check_same_classes, check_same_task, read
+from .plain_config import PlainConfig, check_same_classes, check_same_task, read
 from .write import config_text
 
 COPY = (
-    'The given config of the {}, whose Python other files cannot inherit, as plain data. '
-    'What changes in one of the two does not change in the other.'
+    'The config of the {}, whose Python other files cannot inherit, as plain data. What changes '
+    'in one of the two does not change in the other.'
 )
 COMMENTS = dict(
-    teacher_base=COPY.format('teacher'),
-    student_base=COPY.format('student'),
-    teacher='The large network on the large image.',
-    ceiling='What the small network reaches on the large image.',
+    teacher=COPY.format('teacher'),
+    ceiling=COPY.format('student'),
     baseline='The student alone: the small network on the small image, undistilled.',
     assistant='Stage 1, teacher -> assistant, both on the large image: compress the model.',
     student='Stage 2, assistant on the large image -> student on the small one: compress '
     'the input.',
     one_stage='Teacher on the large image -> student on the small one at once, to compare with. '
-    '{task.ONE_STAGE}',
-    deploy='The student as it is deployed: a plain {task.KIND} of files that are really small.',
+    '{task.one_stage_note}',
 )
 
 
 @dataclass
 class Recipe:
-    """A folder of configs that was written.
+    """A folder of configs that is being written.
 
     Args:
-        folder: Where.
-        task: What recipes of the task say.
+        folder: The folder.
+        task: Detection or classification.
         files: Names of its files.
         left_out: What these models cannot have of a recipe → the reason.
     """
 
     folder: Path
-    task: ModuleType
+    task: Task
     files: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -67,8 +64,8 @@ class Recipe:
         self.files.append(file)
 
     def model(self, stage: str) -> dict:
-        """The model that a written config describes, as the runner builds it."""
-        cfg = Config.fromfile(self.folder / f'{stage}.py')
+        """Read the model of a stage, as the runner builds it."""
+        cfg = read_stage(self.folder, stage)
         return with_preprocessor(cfg.model, cfg.get('data_preprocessor'))
 
     def note(self, stage: str, choice: Choice) -> Choice:
@@ -85,7 +82,7 @@ def make_recipe(
     out: Path,
     teacher_checkpoint: str | None = None,
 ) -> Recipe:
-    """Write a recipe of two plain configs, and build every model in it.
+    """Write a recipe from two plain configs, and build every model in it.
 
     Args:
         student: Config of the student on the large image, a file, ``mmdet::…`` or
@@ -106,11 +103,11 @@ def make_recipe(
         raise FileExistsError(f'{out} is there and not empty: nothing was written')
     if teacher_checkpoint:
         _check_file(teacher_checkpoint)
-    given = read(student, 'student', out), read(teacher, 'teacher', out)
-    check_same_task(*given)
-    init_default_scope(task_of(given[0].cfg).SCOPE)
-    check_same_classes(*given)
-    source = Source(*given, exact, out.resolve().name, teacher_checkpoint)
+    plain = read(student, 'ceiling', out), read(teacher, 'teacher', out)
+    check_same_task(*plain)
+    init_default_scope(task_of(plain[0].cfg).scope)
+    check_same_classes(*plain)
+    source = Source(*plain, exact, out.resolve().name, teacher_checkpoint)
     _check_sizes(source)
     with _emptied_if_it_fails(out):
         recipe = Recipe(out, source.task)
@@ -127,7 +124,7 @@ def _check_file(checkpoint: str) -> None:
 
 
 def _check_sizes(source: Source) -> None:
-    if source.task.FIXED_SIZE:
+    if source.task.fixed_size:
         for name, pipeline in (source.data.train | source.data.test).items():
             try:
                 check_fixed_size(pipeline, source.ratio)
@@ -151,59 +148,65 @@ def _emptied_if_it_fails(out: Path) -> Iterator[None]:
 
 def _write(recipe: Recipe, source: Source) -> None:
     task = source.task
-    for given in (source.teacher, source.student):
-        if given.copy:
-            recipe.write(given.copy, given.cfg)
-    recipe.write('teacher', files.plain(source.teacher))
-    recipe.write('ceiling', files.plain(source.student))
+    for plain in (source.teacher, source.student):
+        if plain.copy:
+            recipe.write(plain.copy, plain.cfg)
     recipe.write('baseline', files.baseline(source))
-    own, teacher = recipe.model('baseline'), recipe.model('teacher')
-    aligned = dict(type=task.ASSISTANT, ratio=source.ratio, detector=own)
-    assistant = aligned if task.ASSISTANT else recipe.model('ceiling')
-    second = _distiller(source, own, assistant)
+    student, teacher = recipe.model('baseline'), _model(source.teacher)
+    aligned = dict(type=task.assistant, ratio=source.ratio, detector=student)
+    assistant = aligned if task.assistant else _model(source.student)
+    second = _distiller(source, student, assistant)
     places = _places(second, source.student.name)
 
     first = _distiller(source, assistant, teacher, view='hr')
-    chosen = recipe.note('assistant', choose(first, task.TWO_NETWORKS, places))
-    if not chosen.terms:
+    first_choice = recipe.note('assistant', choose(first, task.different_network_terms, places))
+    if not first_choice.terms:
         raise ValueError(
-            f'{source.student.name} cannot learn from {source.teacher.name}: {_said(chosen)}'
+            f'{source.student.name} cannot learn from {source.teacher.name}: '
+            f'{_reasons(first_choice)}'
         )
-    recipe.write('assistant', files.assistant(source, chosen))
+    recipe.write('assistant', files.assistant(source, first_choice))
 
     isrd = isrd_options(
-        task.isrd_weight(source.ratio), task.ISRD_TAPS, own.get('data_preprocessor')
+        task.isrd_weight(source.ratio), task.isrd_taps, student.get('data_preprocessor')
     )
-    chosen = recipe.note('student', choose(second, task.SAME_NETWORK, places, isrd))
+    chosen = recipe.note('student', choose(second, task.same_network_terms, places, isrd))
     if not chosen.terms:
-        raise ValueError(f'{source.student.name} cannot learn from its assistant: {_said(chosen)}')
+        raise ValueError(
+            f'{source.student.name} cannot learn from its assistant: {_reasons(chosen)}'
+        )
     recipe.write('student', files.student(source, chosen))
 
-    chosen = choose(_distiller(source, own, teacher), task.TWO_NETWORKS, places)
-    if chosen.terms:
+    chosen = choose(_distiller(source, student, teacher), task.different_network_terms, places)
+    if not chosen.terms:
+        recipe.left_out['one_stage'] = _reasons(chosen)
+    elif chosen.terms != first_choice.terms:
         recipe.write('one_stage', files.one_stage(source, chosen))
-    else:
-        recipe.left_out['one_stage.py'] = _said(chosen)
-    try:
-        recipe.write('deploy', files.deploy(source))
-    except ValueError as error:
-        recipe.left_out['deploy.py'] = str(error)
+    for pipeline in source.data.test.values():
+        try:
+            deployed_pipeline(pipeline, source.ratio)
+        except ValueError as error:
+            recipe.left_out['tools/export_student.py'] = str(error)
+
+
+def _model(plain: PlainConfig) -> dict[str, Any]:
+    return with_preprocessor(plain.cfg.model, plain.cfg.get('data_preprocessor'))
 
 
 def _distiller(source: Source, student: dict, teacher: dict, **options: Any) -> dict[str, Any]:
     sides = dict(student=student, teacher=dict(cfg=teacher))
-    return dict(type=source.task.DISTILLER, ratio=source.ratio, **sides, **options)
+    return dict(type=source.task.distiller, ratio=source.ratio, **sides, **options)
 
 
 def _places(distiller: dict, name: str) -> set[str]:
-    """Names of the modules of a student, if it can learn from its assistant at all."""
+    """Return the names of a student's modules, if it can learn from its assistant at all."""
     try:
         return set(dict(MODELS.build(copy.deepcopy(distiller)).named_modules()))
     except REFUSALS as error:
         raise ValueError(f'{name} cannot be distilled: {message(error)}') from error
 
 
-def _said(choice: Choice) -> str:
+def _reasons(choice: Choice) -> str:
     return '; '.join(f'{name}: {reason}' for name, reason in choice.reasons.items())
 
 
@@ -214,4 +217,4 @@ def _check(recipe: Recipe, teacher_checkpoint: str | None) -> None:
         if reason is not None:
             raise ValueError(f'{recipe.folder / file} cannot be built: {reason}')
     if teacher_checkpoint:
-        Teacher(MODELS, str(recipe.folder / 'teacher.py'), teacher_checkpoint).load()
+        Teacher(MODELS, recipe.model('teacher'), teacher_checkpoint).load()

@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import ConfigDict
 
 from ...transforms.low_resolution import VIEWS
-from ..deploy import PACKING, stock_dataset
+from ..deploy import PACKING
 from .write import Changed, Code, Each
 
 PAIRED = {pack: paired for paired, pack in PACKING.items()}
@@ -164,6 +164,11 @@ class Pipelines:
         if is_packing(self.cfg.get('tta_pipeline')):
             self.test['tta_pipeline'] = self.cfg.tta_pipeline
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all pipelines."""
+        return [*self.train, *self.test]
+
     def _name(self, pipeline: list, group: dict[str, list], default: str) -> None:
         if pipeline in group.values():
             return
@@ -172,18 +177,17 @@ class Pipelines:
         taken = {*self.train, *self.test, 'tta_pipeline'}
         group[next(name for name in names if name not in taken)] = pipeline
 
-    def loaders(self, names: Sequence[str] = LOADERS, stock: bool = False) -> dict[str, Any]:
+    def loaders(self, names: Sequence[str] = LOADERS) -> dict[str, Any]:
         """Assignments that give dataloaders the pipelines of the variables.
 
         Args:
             names: Of the dataloaders.
-            stock: Datasets of this package become the stock ones that they extend.
         """
         said: dict[str, Any] = {}
         for loader in names:
             if self.cfg.get(loader):
                 group = self.train if loader == 'train_dataloader' else self.test
-                said[loader] = _merged(self.cfg[loader], f'_base_.{loader}', group, stock)
+                said[loader] = _merged(self.cfg[loader], f'_base_.{loader}', group)
         if 'test_dataloader' in said and self.cfg.test_dataloader == self.cfg.val_dataloader:
             said['test_dataloader'] = Code('val_dataloader')
         return said
@@ -206,19 +210,18 @@ def packing_pipelines(node: Any) -> Iterator[list]:
             yield from packing_pipelines(inner)
 
 
-def _merged(node: dict, place: str, names: dict[str, list], stock: bool) -> dict:
+def _merged(node: dict, place: str, names: dict[str, list]) -> dict:
     """What a child config says of a dict: MMEngine merges dicts, and replaces lists as a whole."""
-    said = stock_dataset(node) if stock else {}
-    return said | {
-        key: _merged(value, f'{place}.{key}', names, stock)
+    return {
+        key: _merged(value, f'{place}.{key}', names)
         if isinstance(value, dict)
-        else _replaced(value, f'{place}.{key}', names, stock)
+        else _replaced(value, f'{place}.{key}', names)
         for key, value in node.items()
         if any(packing_pipelines(value))
     }
 
 
-def _replaced(node: Any, place: str, names: dict[str, list], stock: bool = False) -> Any:
+def _replaced(node: Any, place: str, names: dict[str, list]) -> Any:
     """A whole value in terms of the base's, its pipelines replaced by variables."""
     if is_packing(node):
         return Code(next(name for name, pipeline in names.items() if pipeline == node))
@@ -226,12 +229,12 @@ def _replaced(node: Any, place: str, names: dict[str, list], stock: bool = False
         return Code(place)
     if isinstance(node, dict):
         changed = {
-            key: _replaced(value, f'{place}.{key}', names, stock)
+            key: _replaced(value, f'{place}.{key}', names)
             for key, value in node.items()
             if any(packing_pipelines(value))
         }
-        return Changed(Code(place), (stock_dataset(node) if stock else {}) | changed)
-    ones = [_replaced(item, 'one', names, stock) for item in node]
+        return Changed(Code(place), changed)
+    ones = [_replaced(item, 'one', names) for item in node]
     if all(one == ones[0] for one in ones):
         return Each(ones[0], Code(place))
-    return [_replaced(item, f'{place}[{index}]', names, stock) for index, item in enumerate(node)]
+    return [_replaced(item, f'{place}[{index}]', names) for index, item in enumerate(node)]

@@ -10,7 +10,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.config.lazy import LazyAttr, LazyObject
 from mmengine.registry import Registry
 
-from ..tasks import MODULES
+from ..tasks import SCOPES
 
 
 def is_python(cfg: Config) -> bool:
@@ -28,7 +28,7 @@ def with_names(cfg: Config) -> Config:
         ValueError: It holds something that has no name.
     """
     package = getattr(cfg.get('model', {}).get('type'), '__module__', '').partition('.')[0]
-    scope = cfg.get('default_scope') or (package if package in MODULES else 'mmdet')
+    scope = cfg.get('default_scope') or (package if package in SCOPES else 'mmdet')
     names = _registered(scope)
     said = {key: _named(cfg[key], key, names) for key in cfg.to_dict()}
     return Config(said | dict(default_scope=scope))

@@ -1,4 +1,4 @@
-"""Python text of a config, as ``ruff format`` leaves it."""
+"""Writing a config as Python text, formatted as by ``ruff format``."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Each(NamedTuple):
 
 
 def config_text(comment: str, variables: dict[str, Any]) -> str:
-    """The text of a config file.
+    """Return the text of a config file.
 
     Args:
-        comment: What the file is for, its first lines.
+        comment: Purpose of the file, its first lines.
         variables: Names and values: plain data and the classes of this module. A ``Remark``
             becomes a comment before the next variable.
     """
@@ -48,7 +48,7 @@ def config_text(comment: str, variables: dict[str, Any]) -> str:
 
 
 def text(value: Any, indent: str = '', used: int = 0) -> str:
-    """The text of a value.
+    """Return the text of a value.
 
     Args:
         value: Plain data and the classes of this module.
@@ -79,7 +79,7 @@ def _assignment(name: str, value: Any) -> str:
 
 
 def _parts(value: Any) -> tuple[str, list[tuple[str, Any]], str] | None:
-    """Opening bracket, entries (what stands before each, and its value), closing bracket."""
+    """Return opening bracket, entries (text before each, and its value), closing bracket."""
     if isinstance(value, Changed):
         return 'dict(', [('', value.one), *_named(value.values)], ')'
     if isinstance(value, dict):
@@ -97,7 +97,7 @@ def _named(values: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _flat(value: Any) -> str | None:
-    """On one line; None if a remark prevents that."""
+    """Return the text on one line; None if a remark prevents that."""
     if isinstance(value, Remark):
         return None
     if isinstance(value, Code):
@@ -118,7 +118,7 @@ def _flat(value: Any) -> str | None:
 
 
 def _lines(entries: list[tuple[str, Any]], indent: str) -> Iterator[str]:
-    """One entry each."""
+    """Return one line an entry."""
     for before, item in entries:
         if isinstance(item, Remark):
             yield _comment(item, indent).lstrip()

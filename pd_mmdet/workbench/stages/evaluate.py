@@ -23,8 +23,8 @@ from ...checkpoint import load_data
 from ...distillers.teacher import plain_model_cfg
 from ...mixin import with_preprocessor
 from ..tasks import task_of
+from ..validation_sets import pipeline_of, type_name, validation_sets
 from .schedule import training_length
-from .sets import pipeline_of, type_name, validation_sets
 from .stage import Stage
 
 
@@ -111,16 +111,16 @@ def _measure(cfg: Config, place: int, checkpoint: Path, work_dir: Path) -> dict[
 def build_dataset(cfg: Config) -> BaseDataset:
     """The validation set, the first where there are several."""
     task = task_of(cfg)
-    init_default_scope(task.SCOPE)
-    return task.DATASETS.build(copy.deepcopy(val_dataset(cfg)))
+    init_default_scope(task.scope)
+    return task.datasets.build(copy.deepcopy(val_dataset(cfg)))
 
 
 def build_model(cfg: Config) -> nn.Module:
     """The network that is deployed: nothing of the distillation, no weights loaded yet."""
     task = task_of(cfg)
-    init_default_scope(task.SCOPE)
+    init_default_scope(task.scope)
     model = plain_model_cfg(with_preprocessor(cfg.model, cfg.get('data_preprocessor')))
-    return revert_sync_batchnorm(task.MODELS.build(copy.deepcopy(model))).eval()
+    return revert_sync_batchnorm(task.models.build(copy.deepcopy(model))).eval()
 
 
 def costs(cfg: Config) -> dict[str, Any]:

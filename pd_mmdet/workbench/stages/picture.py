@@ -32,12 +32,12 @@ def compare(stages: Sequence[Stage]) -> Figure:
     )
     task = task_of(shown[0].cfg)
     datasets = [build_dataset(stage.cfg) for stage in shown]
-    indices = task.shown(datasets[0])
+    indices = task.choose_images(datasets[0])
     answers = {
         stage.name: (dataset, *predict(stage, dataset, indices))
         for stage, dataset in zip(shown, datasets)
     }
-    return task.picture(indices, answers)
+    return task.draw_comparison(indices, answers)
 
 
 @torch.no_grad()

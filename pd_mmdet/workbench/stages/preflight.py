@@ -57,15 +57,15 @@ def _said(cfg: Config, split: str) -> tuple:
 def _check_split(stage: Stage, split: str) -> None:
     cfg, loader = stage.cfg, f'{split}_dataloader'
     task = task_of(cfg)
-    init_default_scope(task.SCOPE)
+    init_default_scope(task.scope)
     model = with_preprocessor(cfg.model, cfg.get('data_preprocessor'))
-    model = task.MODELS.build(copy.deepcopy(model))
+    model = task.models.build(copy.deepcopy(model))
     preprocessor = model.data_preprocessor
-    dataset = task.DATASETS.build(copy.deepcopy(cfg[loader].dataset))
+    dataset = task.datasets.build(copy.deepcopy(cfg[loader].dataset))
     try:
         _check_transforms(model, dataset, split)
     except ValueError as error:
-        raise ValueError(f'{stage.name}.py: {loader}: {error}') from None
+        raise ValueError(f'{stage.file}: {loader}: {error}') from None
     hub = MessageHub.get_current_instance()
     if hub.get_info('iter') is None:  # what resizes whole batches asks for it
         hub.update_info('iter', 0)
@@ -98,7 +98,7 @@ def _try(
         except Exception as error:  # of datasets and transforms of anybody
             file = _info(dataset, index).get('img_path', f'image {index}')
             kind = type(error).__name__
-            raise ValueError(f'{stage.name}.py: {name}, {file}: {kind}: {error}') from error
+            raise ValueError(f'{stage.file}: {name}, {file}: {kind}: {error}') from error
 
 
 def _switched_pipelines(cfg: Config) -> list[list[dict]]:

@@ -47,7 +47,7 @@ def results(recipe: Path, student_cfg: Config, rows: list[dict[str, Any]]) -> di
         rows: See :func:`stage_row`.
     """
     ratio = parse_ratio(student_cfg.model.ratio)
-    scope = task_of(student_cfg).SCOPE
+    scope = task_of(student_cfg).scope
     return dict(
         recipe=recipe.resolve().name,
         ratio=int(ratio) if ratio.denominator == 1 else float(ratio),

@@ -1,4 +1,4 @@
-"""The stages of a recipe: which there are, their configs, and running them."""
+"""Planning and running the stages of a recipe."""
 
 from __future__ import annotations
 
@@ -15,17 +15,22 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
-from ..config import OPTIONS, load_config
+from ..config import OPTIONS, complete_config
 from .checkpoints import (
     check_checkpoints,
     checkpoint_folder,
     checkpoint_of_the_end,
     expected_checkpoint,
 )
+from .recipe import read_stage
 from .schedule import stretch_schedule, training_length
 
 ORDER = ('teacher', 'ceiling', 'assistant', 'student', 'one_stage', 'baseline', 'baseline_long')
 TAS = ('teacher', 'assistant', 'student')
+
+REQUIRED = ('assistant', 'student', 'baseline')
+"""The stages whose configs are files of the recipe; those of the others may be elsewhere, see
+:func:`read_stage`."""
 
 NEEDS = dict(
     assistant='teacher', student='assistant', one_stage='teacher', one_stage_heads='teacher'
@@ -49,9 +54,9 @@ class Stage:
     Args:
         name: One of ``ORDER``, or another for the messages.
         read: Its config, as it was read.
-        folder: Where its config, logs and checkpoints go.
+        folder: Folder of its logs and checkpoints.
         needed: The stage from which it learns.
-        given: Its checkpoint where it is not trained here.
+        given: Its checkpoint, if it is not trained here.
     """
 
     name: str
@@ -62,12 +67,12 @@ class Stage:
 
     @property
     def cfg(self) -> Config:
-        """Its config, with the checkpoint of the stage from which it learns."""
+        """The config, with the checkpoint of the stage from which it learns."""
         return learning_from(self.read, self.needed.checkpoint) if self.needed else self.read
 
     @property
     def checkpoint(self) -> Path:
-        """The last checkpoint of its training; before its end, where that is expected.
+        """The last checkpoint of the training; before its end, the place where it is expected.
 
         Not the best one: chosen on the validation set, it would flatter.
         """
@@ -77,7 +82,7 @@ class Stage:
 
     @property
     def latest(self) -> Path | None:
-        """The latest checkpoint that there is."""
+        """The latest checkpoint that there is, None if there is none."""
         if self.given or not (self.folder / 'last_checkpoint').is_file():
             return self.given
         # Only the name of what MMEngine says: the folder may have been moved since.
@@ -92,19 +97,19 @@ class Stage:
 
     @property
     def finished(self) -> bool:
-        """Whether its training came to its end, by itself or stopped early by a hook."""
+        """True if the training came to its end, by itself or stopped early by a hook."""
         if self.given or not self.latest:
             return bool(self.given)
         return self._end.is_file() or self.latest == checkpoint_of_the_end(self.read, self.folder)
 
     @property
     def _end(self) -> Path:
-        """The file that says that the training came to its end."""
+        """The file that is written when the training has come to its end."""
         return self.folder / 'finished.txt'
 
     @property
     def seconds(self) -> float | None:
-        """How long it has trained, over all runs; None where it has not."""
+        """Seconds of training, over all runs; None if there was none."""
         record = self.folder / 'seconds.txt'
         return float(record.read_text()) if record.is_file() else None
 
@@ -122,12 +127,17 @@ class Stage:
         return text
 
     @property
+    def file(self) -> str:
+        """Name of the file of its config, for messages."""
+        return Path(self.read.filename or f'{self.name}.py').name
+
+    @property
     def config(self) -> Path:
-        """Where its config is written: beside its folder, as MMEngine writes its own inside."""
+        """The file of its config: beside its folder, as MMEngine writes its own inside."""
         return self.folder.with_suffix('.py')
 
     def check(self) -> None:
-        """Refuse what could not be trained or gone on with.
+        """Refuse what could not be trained or resumed.
 
         Raises:
             ValueError: The config can't be a stage, or :meth:`check_folder` refuses.
@@ -138,7 +148,7 @@ class Stage:
             if self.needed:
                 _check_teacher(self.read, self.needed)
         except ValueError as error:
-            raise ValueError(f'{self.name}.py: {error}') from None
+            raise ValueError(f'{self.file}: {error}') from None
         _check_auto_scale_lr(self)
         self.check_folder()
 
@@ -172,7 +182,7 @@ class Stage:
         place = self.checkpoints
         if place != self.folder and place.is_dir() and any(place.iterdir()):
             raise ValueError(
-                f'{place}, where {self.name}.py has its checkpoints written (out_dir), holds files '
+                f'{place}, where {self.file} has its checkpoints written (out_dir), holds files '
                 f'of another training, and {self.folder} is not there. Nothing was changed. Name '
                 f'another out_dir, or delete {place}.'
             )
@@ -195,6 +205,7 @@ class Stage:
             RuntimeError: It ended without a checkpoint.
         """
         self.make_folder()
+        self.cfg.dump(self.config)  # the teacher's config may lie elsewhere than at the beginning
         self._end.unlink(missing_ok=True)  # of a training whose checkpoint was deleted since
         command = [*TRAIN, self.config, '--work-dir', self.folder]
         if self.latest:
@@ -240,7 +251,7 @@ def plan(
     """Read the configs of all stages, and check all that can be before anything is trained.
 
     Args:
-        recipe: The folder of configs.
+        recipe: The folder of configs, see :func:`read_stage`.
         work_dir: The folder of all stages' folders.
         extras: Of ``'ceiling'``, ``'one_stage'`` and ``'baseline'``, what is trained besides
             teacher, assistant and student.
@@ -259,8 +270,8 @@ def plan(
     _check_files(recipe, names, teacher_checkpoint)
     stages: dict[str, Stage] = {}
     for name in names:
-        file = recipe / f'{name.removesuffix("_long")}.py'
-        cfg = load_config(file, cfg_options, splits=['train', 'val'])
+        cfg = read_stage(recipe, name.removesuffix('_long'))
+        cfg = complete_config(cfg, cfg_options, splits=['train', 'val'])
         if name == 'baseline_long':
             cfg = stretch_schedule(cfg, _share_of_all(cfg, stages))
         stage = Stage(
@@ -279,7 +290,7 @@ def _check_files(recipe: Path, names: list[str], teacher_checkpoint: Path | None
     if not recipe.is_dir():
         raise FileNotFoundError(f'no recipe folder at {recipe.absolute()}')
     present = sorted(file.name for file in recipe.glob('*.py'))
-    files = [f'{name}.py' for name in names if name != 'baseline_long']
+    files = [f'{name}.py' for name in REQUIRED if name in names]
     missing = [file for file in files if file not in present]
     if missing:
         raise FileNotFoundError(
@@ -291,14 +302,14 @@ def _check_files(recipe: Path, names: list[str], teacher_checkpoint: Path | None
 
 
 def learning_from(cfg: Config, checkpoint: Path) -> Config:
-    """A copy of a distiller's config whose teacher is another checkpoint.
+    """Copy a distiller's config and give its teacher another checkpoint.
 
     Where ``load_from``, or a variable of the file, is the teacher's checkpoint, too, it becomes the
     same.
     """
     cfg = copy.deepcopy(cfg)
-    said = cfg.model.teacher.get('checkpoint')
-    for key in [key for key in cfg if said is not None and cfg[key] == said]:
+    before = cfg.model.teacher.get('checkpoint')
+    for key in [key for key in cfg if before is not None and cfg[key] == before]:
         cfg[key] = str(checkpoint)
     cfg.model.teacher.checkpoint = str(checkpoint)
     return cfg
@@ -313,14 +324,14 @@ def _check_teacher(cfg: Config, needed: Stage) -> None:
 
 
 def _share_of_all(cfg: Config, stages: dict[str, Stage]) -> Fraction:
-    """All training on the way to the student, over that of a config."""
+    """Return all training on the way to the student, over that of a config."""
     length, unit = training_length(cfg)
     total = 0
     for stage in (stages[name] for name in TAS if not stages[name].given):
         stage_length, stage_unit = training_length(stage.read)
         if stage_unit != unit:
             raise ValueError(
-                f'--baseline: baseline.py trains by {unit}, {stage.name}.py by {stage_unit}; '
+                f'--baseline: baseline.py trains by {unit}, {stage.file} by {stage_unit}; '
                 'for a baseline as long as all stages together they must have one unit'
             )
         total += stage_length
@@ -328,7 +339,7 @@ def _share_of_all(cfg: Config, stages: dict[str, Stage]) -> Fraction:
 
 
 def _older(config: Path, needed: Stage) -> bool:
-    """Whether a config was written before the checkpoint that it learns from."""
+    """Return True if a config was written before the checkpoint that it learns from."""
     if not needed.finished:
         return True
     return needed.checkpoint.stat().st_mtime > config.stat().st_mtime
@@ -338,20 +349,34 @@ def _check_auto_scale_lr(stage: Stage) -> None:
     scale = stage.read.get('auto_scale_lr') or {}
     if scale.get('enable') and 'base_batch_size' not in scale:
         raise ValueError(
-            f'--auto-scale-lr: {stage.name}.py does not say auto_scale_lr = '
+            f'--auto-scale-lr: {stage.file} does not say auto_scale_lr = '
             'dict(base_batch_size=…), the batch size that its learning rate is meant for'
         )
 
 
 def _effective(cfg: Config) -> dict[str, Any]:
-    """What a config says without its variables, which have done their work when it is read."""
-    return {key: value for key, value in cfg.to_dict().items() if key in OPTIONS}
+    """Take from a config what decides about its training.
+
+    Variables have done their work when the config is read. Where the teacher's config lies does
+    not matter: the stage that trains the teacher has a folder, and a check, of its own.
+    """
+    options = {key: value for key, value in cfg.to_dict().items() if key in OPTIONS}
+    teacher = (options.get('model') or {}).get('teacher')
+    if teacher and isinstance(teacher.get('cfg'), str):
+        teacher['cfg'] = 'named'
+    return options
 
 
 def _differences(old: Any, new: Any, path: str = '') -> Iterator[str]:
-    """What differs between two configs: dotted keys and both values."""
+    """List what differs between two configs: dotted keys and both values.
+
+    MMEngine notes in what a config inherits from a library that it is of this library's scope,
+    which is the default scope anyway: that is no difference.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in [*old, *(key for key in new if key not in old)]:
+        for key in dict.fromkeys([*old, *new]):
+            if key == '_scope_':
+                continue
             inner = f'{path}.{key}'.lstrip('.')
             yield from _differences(old.get(key, 'nothing'), new.get(key, 'nothing'), inner)
     elif isinstance(old, (list, tuple)) and isinstance(new, (list, tuple)) and len(old) == len(new):

@@ -37,7 +37,7 @@ def record(run: Run) -> dict[str, Any]:
         row=run.row,
         **row,
         coverage=coverage(stage.checkpoint),
-        environment=environment(task_of(stage.cfg).SCOPE),
+        environment=environment(task_of(stage.cfg).scope),
     )
     kept.write_text(json.dumps(made, indent=2) + '\n')
     return made

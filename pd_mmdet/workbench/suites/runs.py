@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from ..config import load_config
+from ..config import complete_config
+from ..stages.recipe import read_stage
 from ..stages.schedule import stretch_schedule, training_length
 from ..stages.stage import Stage
 from .suite import Part, Suite
@@ -128,8 +129,8 @@ def _check_place(stage: Stage, runs: dict[tuple[str, int, str], Run]) -> None:
 def _read(suite: Suite, part: Part, name: str, options: dict[str, Any]) -> Config:
     """The config of a row."""
     row = suite.rows[name]
-    return load_config(
-        part.recipe / f'{row.config}.py',
+    return complete_config(
+        read_stage(part.recipe, row.config),
         {**suite.options, **row.options, **options},
         splits=['train', 'val'],
     )

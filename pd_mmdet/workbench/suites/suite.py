@@ -1,4 +1,4 @@
-"""What a suite declares: rows of a table, the configs behind them, seeds and an order."""
+"""Declaring a suite: rows of a table, the configs behind them, seeds and an order."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Row:
     """One method: how it trains a config of a recipe.
 
     Args:
-        config: A file of the recipe, without ``.py``.
-        text: What tables say.
+        config: Name of a stage of the recipe, see :func:`read_stage`.
+        text: Its name in tables.
         learns_from: The row from whose checkpoint it learns, where its config has a teacher.
         as_long_as: Rows; it trains as long as these together. Empty: as its config says.
         once: Train it with the first seed only, for the rows of every seed: a teacher that one has.
@@ -88,44 +88,40 @@ def read_suite(file: Path) -> Suite:
         parts = tuple(_part(part, file.parent) for part in cfg['parts'])
         title, seeds = cfg['title'], tuple(cfg['seeds'])
     except (KeyError, TypeError) as error:
-        raise ValueError(f'suite {file}: {error}; see pd_mmdet/suites/suite.py') from error
+        raise ValueError(
+            f'suite {file}: {error}; see pd_mmdet/workbench/suites/suite.py'
+        ) from error
     _check_seeds(seeds, file)
     for part in parts:
         _check_part(part, rows, parts, file)
     return Suite(file.stem, title, seeds, rows, parts, cfg.get('options', {}))
 
 
-def _row(given: dict[str, Any]) -> Row:
-    return Row(**{**given, 'as_long_as': tuple(given.get('as_long_as', ()))})
+def _row(options: dict[str, Any]) -> Row:
+    return Row(**{**options, 'as_long_as': tuple(options.get('as_long_as', ()))})
 
 
-def _part(given: dict[str, Any], folder: Path) -> Part:
-    recipe = (folder / given['recipe']).resolve()
-    return Part(**{**given, 'recipe': recipe, 'rows': tuple(given['rows'])})
+def _part(options: dict[str, Any], folder: Path) -> Part:
+    recipe = (folder / options['recipe']).resolve()
+    return Part(**{**options, 'recipe': recipe, 'rows': tuple(options['rows'])})
 
 
 def _check_seeds(seeds: tuple[int, ...], file: Path) -> None:
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise ValueError(f'suite {file}: seeds={seeds}: write different numbers from 0 on')
+        raise ValueError(f'suite {file}: seeds={seeds}: write different non-negative integers')
 
 
 def _check_part(part: Part, rows: dict[str, Row], parts: tuple[Part, ...], file: Path) -> None:
-    """Refuse a part with rows that there are not, or that come before what they need."""
+    """Refuse a part with unknown rows, or with rows that come before what they need."""
     before: list[str] = []
-    for other in parts:
-        if other is part:
-            break
-        before += other.rows if other.recipe == part.recipe else ()
+    for earlier in parts[: parts.index(part)]:
+        before += earlier.rows if earlier.recipe == part.recipe else ()
     for name in part.rows:
         if name not in rows:
             raise ValueError(
                 f'suite {file}: part {part.title!r} has the row {name!r}; there are {list(rows)}'
             )
         row = rows[name]
-        if not (part.recipe / f'{row.config}.py').is_file():
-            raise ValueError(
-                f'suite {file}: row {name!r} needs {row.config}.py in {part.recipe}, not there'
-            )
         if (row.config in NEEDS) != (row.learns_from is not None):
             wanted = 'a learns_from' if row.config in NEEDS else 'no learns_from'
             raise ValueError(f'suite {file}: row {name!r} of {row.config}.py needs {wanted}')

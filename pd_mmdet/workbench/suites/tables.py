@@ -1,4 +1,4 @@
-"""Tables of a suite's results, over seeds, and the share of the gap that a row recovers."""
+"""Making tables of a suite's results over seeds, with the share of the gap that a row recovers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from .suite import Part, Suite
 
 CEILING = 'ceiling'
 FLOOR = ('baseline', 'baseline_long')
-NOT_RUN = 'not run'
 AP = 'bbox_mAP'
 AP_UNKNOWN = 'The AP of H or B is not known: no recovered gap.'
 Records = list[dict[str, Any]]
@@ -54,19 +53,19 @@ class Gap(NamedTuple):
 
 
 def of_row(records: Records, part: Part, name: str) -> Records:
-    """The records of a part's row, by seed."""
+    """Return the records of a part's row, by seed."""
     found = [one for one in records if (one['recipe'], one['row']) == (part.recipe.name, name)]
     return sorted(found, key=lambda one: one['seed'])
 
 
 def known_ap(rows: Records) -> list[float]:
-    """AP of every run, or nothing where one has none."""
+    """Return the AP of every run, or nothing where one has none."""
     values = [one.get(AP) for one in rows]
     return values if all(map(known, values)) else []
 
 
 def gap(records: Records, part: Part) -> Gap | None:
-    """The gap of a part's recipe; None where a side of it was not run, or its AP is not known."""
+    """Return the gap of a part's recipe; None where the AP of a side of it is not known."""
     values = {name: known_ap(of_row(records, part, name)) for name in (CEILING, *FLOOR)}
     floors = {name: values[name] for name in FLOOR if values[name]}
     if not values[CEILING] or not floors:
@@ -76,14 +75,14 @@ def gap(records: Records, part: Part) -> Gap | None:
 
 
 def by_set(records: Records) -> dict[str, Records]:
-    """The records with the numbers of each validation set, whose name is ``''`` if it is alone."""
+    """Return the records with the numbers of each validation set; one alone is named ``''``."""
     return {name: [of_set(one, name) for one in records] for name in set_names(records)}
 
 
 def part_table(suite: Suite, part: Part, records: Records) -> str:
-    """A part's rows in Markdown: metrics over seeds, coverage and recovered gap; what is not run.
+    """Return a part's rows in Markdown: metrics over seeds, coverage and recovered gap.
 
-    A table for each validation set.
+    There is a table for each validation set. Rows without results are named below it.
 
     Args:
         suite: Says what the rows are.
@@ -99,18 +98,20 @@ def _table(suite: Suite, part: Part, records: Records) -> str:
     unit = 'epochs' if any(one.get('epochs') for one in records) else 'iterations'
     header = ('row', 'image', *metrics, 'coverage', 'recovered gap', unit, 'seeds')
     between = gap(records, part)
+    results = {name: of_row(records, part, name) for name in part.rows}
     rows = [
-        (suite.rows[name].text, *_cells(of_row(records, part, name), metrics, between, unit))
-        for name in part.rows
+        (suite.rows[name].text, *_cells(runs, metrics, between, unit))
+        for name, runs in results.items()
+        if runs
     ]
+    missing = ', '.join(f'“{suite.rows[name].text}”' for name in results if not results[name])
     was_run = all(any(of_row(records, part, name) for name in side) for side in ((CEILING,), FLOOR))
     about = AP_UNKNOWN if was_run and between is None else _about(between, suite)
-    return f'{markdown([header, *rows])}\n\n{about}\n'
+    not_run = f' Not run: {missing}.' if missing else ''
+    return f'{markdown([header, *rows])}\n\n{about}{not_run}\n'
 
 
 def _cells(rows: Records, metrics: dict[str, str], between: Gap | None, unit: str) -> Sequence[str]:
-    if not rows:
-        return (NOT_RUN, *['–'] * (len(metrics) + 3), '0')
     first = rows[0]
     coverage = first['coverage']
     return (

@@ -1,8 +1,10 @@
-"""What the tools do for classifiers, on MMPretrain."""
+"""Classification, on MMPretrain."""
 
 from __future__ import annotations
 
 from argparse import Namespace
+from fractions import Fraction
+from math import log
 
 import torch
 from mmengine.config import Config
@@ -10,15 +12,10 @@ from mmengine.evaluator import DumpResults
 from mmpretrain.registry import DATASETS, MODELS
 
 from ...distillers.teacher import plain_model_cfg
-from . import classification_recipe as recipe
-from .classification_picture import picture, shown
+from .classification_picture import choose_images, draw_comparison
+from .small_classifier import small_classifier
+from .task import Task
 
-__all__ = ['DATASETS', 'MODELS', 'picture', 'recipe', 'shown']
-
-NAME = 'Classification'
-SCOPE = 'mmpretrain'
-DUMP = DumpResults
-TTA_MODEL = dict(type='AverageClsScoreTTA')
 NOTES = """\
 Top-1, top-5: share of the validation images, in percent, whose class has the highest score of the
 last checkpoint, or one of the five highest; – where there are no more than five classes. Balanced:
@@ -26,8 +23,19 @@ top-1's mean over the classes. Parameters and FLOPs (a multiplication and its ad
 of the deployed classifier, on one image. Image: width x height as the classifier reads it."""
 
 
+def isrd_weight(ratio: Fraction) -> float:
+    """Return ISRD's weight: 10 at ratio 2 and 50 at 4, as in the paper's own classification code;
+    along a power of the ratio elsewhere."""
+    return 10 * float(ratio / 2) ** log(5, 2)
+
+
+def heads(model: dict) -> list[dict]:
+    """List the config of a classifier's head."""
+    return [model['head']] if model.get('head') else []
+
+
 def complete_loaders(cfg: Config) -> None:
-    """Add to dataloaders what MMPretrain's own tools add to those that do not say it."""
+    """Add to dataloaders what MMPretrain's own tools add, where a config leaves it out."""
     loaders = [cfg.get(f'{split}_dataloader') for split in ('train', 'val', 'test')]
     for loader in filter(None, loaders):
         loader.setdefault('collate_fn', dict(type='default_collate'))
@@ -36,11 +44,11 @@ def complete_loaders(cfg: Config) -> None:
 
 
 def evaluators(cfg: Config, place: int) -> list[dict]:
-    """MMPretrain's metrics of single labels.
+    """List MMPretrain's metrics of single labels.
 
     Args:
         cfg: The stage's config, whose head says how many classes there are.
-        place: Which of the validation sets. Not used.
+        place: Index of the validation set. Not used.
     """
     several = plain_model_cfg(cfg.model).head.num_classes > 5
     return [
@@ -50,9 +58,9 @@ def evaluators(cfg: Config, place: int) -> list[dict]:
 
 
 def metrics(found: dict[str, float]) -> dict[str, float]:
-    """``top1``, ``top5`` and ``balanced`` accuracy, 0 to 1; -1 for top-5 of five classes or less.
+    """Return ``top1``, ``top5`` and ``balanced`` accuracy, 0 to 1; -1 for top-5 of five classes.
 
-    The balanced one is the mean of the classes' recalls, as in Brodersen et al., ICPR 2010.
+    Balanced accuracy is the mean of the classes' recalls, as in Brodersen et al., ICPR 2010.
     """
     top5 = found.get('accuracy/top5')
     return dict(
@@ -62,8 +70,8 @@ def metrics(found: dict[str, float]) -> dict[str, float]:
     )
 
 
-def trigger_visualization_hook(cfg: Config, args: Namespace) -> None:
-    """Turn on the pictures of predictions, as MMDetection's function of this name does.
+def show_predictions(cfg: Config, args: Namespace) -> None:
+    """Turn on the pictures of predictions, as MMDetection's ``trigger_visualization_hook`` does.
 
     Args:
         cfg: Config of the test.
@@ -89,3 +97,47 @@ def trigger_visualization_hook(cfg: Config, args: Namespace) -> None:
         wait_time=args.wait_time,
         out_dir=args.show_dir,
     )
+
+
+_KD = dict(kd=dict(student='head', teacher='head', loss=dict(type='KDLoss', T=4.0), weight=0.9))
+
+CLASSIFICATION = Task(
+    name='Classification',
+    kind='classifier',
+    library='MMPretrain',
+    scope='mmpretrain',
+    package='pd_mmdet.classification',
+    models=MODELS,
+    datasets=DATASETS,
+    distiller='PixelDistillClassifier',
+    hooks=('TeacherHook', 'ISRDVisualizationHook'),
+    packing='PackInputs',
+    preprocessor_in_model=False,
+    fixed_size=True,
+    different_network_terms=_KD,
+    same_network_terms=_KD,
+    student_weight=0.1,  # 1 - alpha of (1 - alpha) * CE + alpha * KL * T^2; alpha is that of `kd`
+    isrd_taps=(
+        None,
+        'backbone.conv1',
+        'backbone.layers.0',
+        'backbone.features.1',
+        'backbone.downsample_layers.0',
+        'backbone.patch_embeds.0',
+        'backbone.stage0',
+        'backbone.tokens_to_token',
+    ),
+    isrd_weight=isrd_weight,
+    small_model=small_classifier,
+    heads=heads,
+    metrics=metrics,
+    evaluators=evaluators,
+    notes=NOTES,
+    choose_images=choose_images,
+    draw_comparison=draw_comparison,
+    complete_loaders=complete_loaders,
+    show_predictions=show_predictions,
+    dump_metric=DumpResults,
+    tta_model=dict(type='AverageClsScoreTTA'),
+)
+"""Classification: all that differs from detection."""

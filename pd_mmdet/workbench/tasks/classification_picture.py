@@ -24,13 +24,13 @@ LENGTH = 24  # characters of a class' name
 RIGHT, WRONG = 'tab:green', 'tab:red'
 
 
-def shown(dataset: BaseDataset) -> list[int]:
+def choose_images(dataset: BaseDataset) -> list[int]:
     """The indices of a dozen images over the whole dataset, which may be sorted by class."""
     number = min(IMAGES, len(dataset))
     return [index * len(dataset) // number for index in range(number)]
 
 
-def picture(
+def draw_comparison(
     indices: Sequence[int],
     answers: dict[str, tuple[BaseDataset, list[Tensor], list[DataSample]]],
 ) -> Figure:

@@ -52,7 +52,7 @@ class InsideImage(DetLocalVisualizer):
         return super().draw_texts(texts, place, font_sizes=9, vertical_alignments='bottom', **style)
 
 
-def shown(dataset: BaseDataset) -> list[int]:
+def choose_images(dataset: BaseDataset) -> list[int]:
     """The indices of the first images in a dataset that have objects."""
     with_objects = (
         index
@@ -62,7 +62,7 @@ def shown(dataset: BaseDataset) -> list[int]:
     return list(islice(with_objects, IMAGES))
 
 
-def picture(
+def draw_comparison(
     indices: Sequence[int],
     answers: dict[str, tuple[BaseDataset, list[Tensor], list[DetDataSample]]],
 ) -> Figure:

@@ -21,8 +21,8 @@ def test_what_it_says(tmp_path):
         text=True,
     )
     assert result.returncode == 0, result.stderr
-    assert f'Written to {out}, and every model built: teacher.py, ceiling.py' in result.stdout
-    assert 'Left out:\n  one_stage.py: pkd: tap' in result.stdout
+    assert f'Written to {out}, and every model built: baseline.py, assistant.py' in result.stdout
+    assert 'Left out:\n  one_stage: pkd: tap' in result.stdout
     assert result.stdout.endswith(f'Next:\n  python tools/train_tas.py {out} --baseline\n')
     assert (out / 'student.py').exists()
 
@@ -52,5 +52,5 @@ def test_help(monkeypatch, capsys):
     text = capsys.readouterr().out
     assert all(
         word in text
-        for word in ('--ratio K', '--teacher-ckpt FILE', 'deploy.py', 'mmdet::', 'mmpretrain::')
+        for word in ('--ratio K', '--teacher-ckpt FILE', '--one-stage', 'mmdet::', 'mmpretrain::')
     )

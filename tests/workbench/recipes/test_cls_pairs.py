@@ -17,13 +17,14 @@ from mmengine.registry import MODELS, init_default_scope
 
 from pd_mmdet.workbench.recipes import make
 from pd_mmdet.workbench.recipes.make import make_recipe
-from pd_mmdet.workbench.stages.stage import plan
+from pd_mmdet.workbench.stages.recipe import read_stage
+from pd_mmdet.workbench.stages.stage import ORDER, plan
 from tests.helpers import ROOT
 
 mmpretrain = pytest.importorskip('mmpretrain')
 CONFIGS = ROOT / 'configs'
 STOCK_TOOL = Path(mmpretrain.__file__).parent / '.mim' / 'tools' / 'train.py'
-STAGES = ['teacher', 'ceiling', 'baseline', 'assistant', 'student', 'one_stage', 'deploy']
+FILES = ['baseline.py', 'assistant.py', 'student.py']
 MODELS_OF = {
     'cnn': """dict(
     type='ImageClassifier',
@@ -119,10 +120,12 @@ def changed(configs: dict[str, str], kind: str, text: str) -> str:
 
 def train(stage: str, recipe: Path, work_dir: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
     """Train a stage by MMPretrain's tool; the last line of its log of training."""
+    file = work_dir / f'{stage}.py'
+    read_stage(recipe, stage).dump(file)
     # Of each name MMEngine has one instance a process.
     names = [f'{key}={recipe.name}_{stage}' for key in ('experiment_name', 'visualizer.name')]
     options = ['--work-dir', work_dir / stage, '--cfg-options', *names]
-    arguments = [STOCK_TOOL, recipe / f'{stage}.py', *options]
+    arguments = [STOCK_TOOL, file, *options]
     monkeypatch.setattr(sys, 'argv', [str(one) for one in arguments])
     runpy.run_path(str(STOCK_TOOL), run_name='__main__')
     (log,) = (work_dir / stage).glob('*/vis_data/scalars.json')
@@ -134,11 +137,11 @@ def train(stage: str, recipe: Path, work_dir: Path, monkeypatch: pytest.MonkeyPa
 def test_stock_tool_trains_it(teacher, student, configs, tmp_path, monkeypatch):
     recipe = tmp_path / f'{teacher}_{student}'
     made = make_recipe(configs[student], configs[teacher], 2, recipe)
-    assert made.files == [f'{stage}.py' for stage in STAGES] and made.left_out == {}
+    assert made.files == FILES and made.left_out == {}
 
     monkeypatch.setenv('TEACHER_CHECKPOINT', str(tmp_path / 'teacher.pth'))
     monkeypatch.setenv('ASSISTANT_CHECKPOINT', str(tmp_path / 'assistant' / 'epoch_1.pth'))
-    model = MODELS.build(Config.fromfile(recipe / 'teacher.py').model)
+    model = MODELS.build(Config.fromfile(configs[teacher]).model)
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'teacher.pth')
 
     log = train('assistant', recipe, tmp_path, monkeypatch)
@@ -152,27 +155,25 @@ def test_stock_tool_trains_it(teacher, student, configs, tmp_path, monkeypatch):
 def test_what_the_stages_say(configs, tmp_path):
     out = tmp_path / 'mine_k2'
     make_recipe(configs['cnn'], configs['vit'], 2, out)
-    stages = {name: Config.fromfile(out / f'{name}.py') for name in STAGES}
+    names = ('ceiling', 'baseline', 'assistant', 'student', 'one_stage')
+    stages = {name: read_stage(out, name) for name in names}
     small, large = stages['baseline'].model, stages['ceiling'].model
     assert small.backbone.frozen_stages == -1 and large.backbone.frozen_stages == 1
     assert stages['assistant'].model.student == large
     assert stages['assistant'].model.view == 'hr'
-    for name, teacher in (('student', 'ceiling'), ('one_stage', 'teacher')):
+    for name, teacher in (('student', 'cnn'), ('one_stage', 'vit')):
         model = stages[name].model
         assert model.student == small and model.student_weight == 0.1
-        assert model.teacher.cfg == str(out / f'{teacher}.py')
+        assert Path(model.teacher.cfg).resolve() == Path(configs[teacher])
         assert model.isrd == dict(weight=10.0)
     place = 'work_dirs/mine_k2/assistant/epoch_1.pth'
     assert stages['student'].load_from == stages['student'].model.teacher.checkpoint == place
-    assert stages['deploy'].model == small and stages['deploy'].train_cfg is None
-    sizes = [step.get('scale') or step.get('crop_size') for step in stages['deploy'].test_pipeline]
-    assert sizes == [None, 36, 32, None]
     for name, cfg in stages.items():
         assert cfg.data_preprocessor == stages['ceiling'].data_preprocessor
-        imports = ['pd_mmdet.classification'] * (name != 'deploy')
+        imports = ['pd_mmdet.classification'] * (name != 'ceiling')
         assert (cfg.get('custom_imports') or {}).get('imports', []) == imports
     stages = plan(out, tmp_path / 'work', ['ceiling', 'one_stage', 'baseline'])
-    assert {stage.name for stage in stages} == {*STAGES, 'baseline_long'} - {'deploy'}
+    assert [stage.name for stage in stages] == [*ORDER]
 
 
 def test_isrd_follows_the_ratio(configs, tmp_path):
@@ -185,7 +186,7 @@ def test_isrd_follows_the_ratio(configs, tmp_path):
 
 
 def test_an_own_pipeline_without_a_variable(configs, tmp_path):
-    """What the assistant derives from a variable of ceiling.py is written out where it has none."""
+    """A pipeline that the plain config has in no variable is written out."""
     inline = 'train_dataloader = dict(dataset=dict(pipeline=[*_base_.train_pipeline[:2], '
     student = changed(configs, 'cnn', f"{inline}dict(type='PackInputs')]))")
     make_recipe(student, configs['vit'], 2, tmp_path / 'out')
@@ -195,16 +196,16 @@ def test_an_own_pipeline_without_a_variable(configs, tmp_path):
 
 
 def test_a_shipped_recipe_is_what_is_written(tmp_path, monkeypatch):
-    for folder in ('_base_', 'resnet', 'vision_transformer'):
-        plain = shutil.ignore_patterns('*_k2', '*_k4')
-        shutil.copytree(CONFIGS / folder, tmp_path / folder, ignore=plain)
-    family, name = tmp_path / 'vision_transformer', 'vit_r50-tiny_in1k_k4'
-    pair = family / 'vit-tiny-p16_300e_in1k.py', tmp_path / 'resnet' / 'resnet50_100e_in1k.py'
+    for folder in ('_base_', 'resnet'):
+        recipes = shutil.ignore_patterns('*_k2', '*_k4')
+        shutil.copytree(CONFIGS / folder, tmp_path / folder, ignore=recipes)
+    family, name = tmp_path / 'resnet', 'resnet_r50-r18_cub_k2'
+    pair = family / 'resnet18_120e_cub.py', family / 'resnet50_120e_cub.py'
     monkeypatch.setattr(make, '_check', lambda *_: None)  # test_cls_configs_train.py builds them
-    make_recipe(*map(str, pair), 4, family / name)
+    make_recipe(*map(str, pair), 2, family / name)
     written, shipped = (
         {file.name: file.read_text() for file in folder.glob('*.py')}
-        for folder in (family / name, CONFIGS / 'vision_transformer' / name)
+        for folder in (family / name, CONFIGS / 'resnet' / name)
     )
     assert written == shipped
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from fractions import Fraction
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +15,9 @@ from pd_mmdet.workbench.config import OPTIONS
 from pd_mmdet.workbench.recipes import files
 from pd_mmdet.workbench.recipes.choose_terms import Choice
 from pd_mmdet.workbench.recipes.files import Source
-from pd_mmdet.workbench.recipes.given import read
 from pd_mmdet.workbench.recipes.make import Recipe
-from tests.helpers import ROOT
+from pd_mmdet.workbench.recipes.plain_config import read
+from pd_mmdet.workbench.stages.recipe import read_stage
 
 PKD = dict(student='neck', teacher='neck', loss=dict(type='PearsonLoss'), weight=2.0)
 CHOICE = Choice(dict(pkd=PKD), dict(weight=0.5))
@@ -85,13 +82,10 @@ def write(source: Source, folder: Path) -> dict[str, Config]:
     """All files of a recipe, read back."""
     folder.mkdir(exist_ok=True)
     recipe = Recipe(folder, source.task)
-    recipe.write('teacher', files.plain(source.teacher))
-    recipe.write('ceiling', files.plain(source.student))
     recipe.write('baseline', files.baseline(source))
     recipe.write('assistant', files.assistant(source, CHOICE))
     recipe.write('student', files.student(source, CHOICE))
     recipe.write('one_stage', files.one_stage(source, CHOICE))
-    recipe.write('deploy', files.deploy(source))
     return read_all(folder)
 
 
@@ -100,8 +94,8 @@ def read_all(folder: Path) -> dict[str, Config]:
 
 
 def source_of(name: str, folder: Path, ratio: Fraction = Fraction(2)) -> Source:
-    given = read(name, 'student', folder)
-    return Source(given, given, ratio, folder.name)
+    plain_config = read(name, 'ceiling', folder)
+    return Source(plain_config, plain_config, ratio, folder.name)
 
 
 def plain(value: Any) -> Any:
@@ -155,8 +149,6 @@ def test_the_given_config_is_kept(zoo):
     stock, _, stages = zoo
     changed = {'model', 'load_from', 'custom_imports', 'custom_hooks', 'work_dir'}
     for stage, cfg in stages.items():
-        if stage == 'deploy':
-            continue
         for key in OPTIONS & stock.keys() - changed:
             assert plain(cfg[key]) == plain(stock[key]), (stage, key)
         assert plain(cfg.custom_hooks) == [*plain(stock.get('custom_hooks', [])), *OURS]
@@ -178,8 +170,12 @@ def test_views_are_made_directly_before_packing(zoo):
                 assert before['type'] == 'LowResolution' and before['ratio'] == 2
                 assert before['views'] == (views or ['lr'])
                 assert pack['type'] == 'PackDetInputs' and 'scale_factor' in pack['meta_keys']
+
+
+def test_teacher_and_ceiling_are_the_given_config(zoo):
+    stock, folder, _ = zoo
     for stage in ('teacher', 'ceiling'):
-        assert 'LowResolution' not in str(stages[stage].to_dict())
+        assert read_stage(folder, stage).to_dict() == stock.to_dict()
 
 
 def test_files_are_short(zoo):
@@ -195,15 +191,14 @@ def test_models_of_the_stages(tmp_path):
     own = stages['baseline'].model
     assert own.backbone.frozen_stages == -1
     assert own.bbox_head.anchor_generator.octave_base_scale == 2
-    assert stages['deploy'].model == own
-    assert stages['ceiling'].model.bbox_head.anchor_generator.octave_base_scale == 4
+    assert read_stage(tmp_path, 'ceiling').model.bbox_head.anchor_generator.octave_base_scale == 4
     assistant, student = stages['assistant'].model, stages['student'].model
     assert assistant.type == student.type == stages['one_stage'].model.type == 'AFPDistiller'
     assert assistant.student == student.teacher.cfg
     assert assistant.student == dict(type='AFPDetector', ratio=2, detector=own)
     assert student.student == stages['one_stage'].model.student == own
     for stage in ('assistant', 'one_stage'):
-        assert stages[stage].model.teacher.cfg == str(tmp_path / 'teacher.py')
+        assert stages[stage].model.teacher.cfg == f'mmdet::{ZOO[4]}'
 
 
 def test_checkpoints_are_found(tmp_path, monkeypatch):
@@ -225,14 +220,14 @@ def test_checkpoints_are_found(tmp_path, monkeypatch):
 
 
 def test_a_given_checkpoint_is_the_default(tmp_path):
-    given = read(f'mmdet::{ZOO[4]}', 'student', tmp_path)
+    given = read(f'mmdet::{ZOO[4]}', 'ceiling', tmp_path)
     stages = write(Source(given, given, Fraction(2), 'x', 'zoo/best-1.pth'), tmp_path)
     assert stages['assistant'].model.teacher.checkpoint == 'zoo/best-1.pth'
 
 
 @pytest.mark.parametrize('place', ['a file.pth', 'a+b.pth', '(a).pth'])
 def test_places_that_mmengine_would_misread_are_refused(place, tmp_path):
-    given = read(f'mmdet::{ZOO[4]}', 'student', tmp_path)
+    given = read(f'mmdet::{ZOO[4]}', 'ceiling', tmp_path)
     with pytest.raises(ValueError, match='cannot stand in a config'):
         Source(given, given, Fraction(2), 'x', place).checkpoint('teacher')
 
@@ -243,51 +238,6 @@ def test_ratios_that_are_not_whole(ratio, said, tmp_path):
     assert stages['student'].model.ratio == said
     assert stages['student'].train_pipeline[-2].ratio == said
     assert stages['baseline'].model.bbox_head.anchor_generator.octave_base_scale == float(4 / ratio)
-
-
-def test_deployment_resizes_to_the_small_scale_without_this_package(zoo):
-    stock, folder, stages = zoo
-    text, cfg = (folder / 'deploy.py').read_text(), stages['deploy']
-    assert not any(word in text for word in ('pd_mmdet', 'LowResolution', 'Paired', 'TeacherHook'))
-    for loader in ('val_dataloader', 'test_dataloader'):
-        assert without_sizes(cfg[loader]) == without_sizes(stock[loader])
-        large, small = (one[loader].dataset.pipeline[1].scale for one in (stock, cfg))
-        assert small == tuple(ceil(side / 2) for side in large)
-    assert cfg.train_dataloader is cfg.train_cfg is cfg.optim_wrapper is None
-    assert cfg.param_scheduler is None
-
-
-# In a process that cannot import this package.
-STOCK = """
-import sys
-sys.modules['pd_mmdet'] = None
-from mmdet.registry import DATASETS, MODELS
-from mmdet.utils import register_all_modules
-from mmengine.config import Config
-register_all_modules()
-cfg = Config.fromfile(sys.argv[1])
-MODELS.build(cfg.model)
-for loader in (cfg.val_dataloader, cfg.test_dataloader):
-    dataset = DATASETS.build(dict(loader.dataset, lazy_init=True))
-    print(type(dataset).__name__, *dataset.metainfo['classes'])
-"""
-
-
-def test_a_dataset_of_this_package_is_deployed_as_a_stock_one(tmp_path):
-    family = ROOT / 'configs' / 'faster_rcnn'
-    given = family / 'faster-rcnn_r18_slim_fpn_800it_bccd.py'
-    write(source_of(str(given), tmp_path), tmp_path)
-    command = [sys.executable, '-c', STOCK, tmp_path / 'deploy.py']
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[-2:] == ['XMLDataset RBC WBC Platelets'] * 2
-
-
-def without_sizes(value: Any) -> Any:
-    if isinstance(value, dict):
-        kept = {key: without_sizes(inner) for key, inner in plain(value).items()}
-        return {key: inner for key, inner in kept.items() if key not in ('scale', 'size')}
-    return [without_sizes(inner) for inner in value] if isinstance(value, list) else value
 
 
 @pytest.fixture
@@ -309,50 +259,47 @@ def test_pipelines_inside_of_lists(custom, tmp_path):
             assert plain(cfg[loader]) == plain(stock[loader])
             (pack,) = packed(cfg[loader])
             assert pack[1]['views'] == (views or ['lr'])
-    assert stages['deploy'].val_dataloader.dataset.pipeline[2].scale == (320, 240)
 
 
 def test_variables_of_the_given_config_stay_alive(custom, tmp_path, monkeypatch):
     write(custom, tmp_path / 'deep' / 'recipe')
     monkeypatch.setenv('MY_DATA', '/elsewhere')
-    for stage, cfg in read_all(tmp_path / 'deep' / 'recipe').items():
+    for cfg in read_all(tmp_path / 'deep' / 'recipe').values():
         assert cfg.val_dataloader.dataset.ann_file == '/elsewhere/first.json'
-        if stage != 'deploy':
-            datasets = cfg.train_dataloader.dataset.datasets
-            assert [one.dataset.ann_file for one in datasets] == [
-                *('/elsewhere/first.json', '/elsewhere/second.json')
-            ]
+        datasets = cfg.train_dataloader.dataset.datasets
+        assert [one.dataset.ann_file for one in datasets] == [
+            *('/elsewhere/first.json', '/elsewhere/second.json')
+        ]
 
 
 def test_a_file_is_inherited_by_its_relative_path(custom, tmp_path):
     write(custom, tmp_path / 'deep' / 'recipe')
     assert "_base_ = '../../mine.py'" in (tmp_path / 'deep' / 'recipe' / 'baseline.py').read_text()
-    given = read(str(tmp_path / 'mine.py'), 'student', Path('/elsewhere'))
-    assert given.base == str(tmp_path / 'mine.py')
+    assert custom.student.place == '{{ fileDirname }}/../../mine.py'
+    read_stage(tmp_path / 'deep' / 'recipe', 'ceiling')
+    given = read(str(tmp_path / 'mine.py'), 'ceiling', Path('/elsewhere'))
+    assert given.base == given.place == str(tmp_path / 'mine.py')
 
 
 def test_a_preprocessor_beside_the_model_is_moved_into_it(custom, tmp_path):
     stages = write(custom, tmp_path / 'deep' / 'recipe')
     preprocessor = plain(Config.fromfile(tmp_path / 'mine.py').data_preprocessor)
-    for stage in ('teacher', 'baseline', 'deploy'):
-        assert plain(stages[stage].model.data_preprocessor) == preprocessor
+    assert plain(stages['baseline'].model.data_preprocessor) == preprocessor
     assert plain(stages['student'].model.teacher.cfg.detector.data_preprocessor) == preprocessor
 
 
 def test_imports_and_hooks_of_the_given_config_are_kept(custom, tmp_path):
     stages = write(custom, tmp_path / 'deep' / 'recipe')
-    for stage, cfg in stages.items():
-        ours = stage != 'deploy'
-        assert cfg.custom_imports.imports == ['json', *(['pd_mmdet'] if ours else [])]
-        assert plain(cfg.custom_hooks) == [dict(type='NumClassCheckHook'), *(OURS if ours else [])]
+    for cfg in stages.values():
+        assert cfg.custom_imports.imports == ['json', 'pd_mmdet']
+        assert plain(cfg.custom_hooks) == [dict(type='NumClassCheckHook'), *OURS]
 
 
 def test_a_config_that_has_this_package_already(recipe, tmp_path):
     hooks = Config.fromfile(recipe / 'ceiling.py').custom_hooks
     assert [hook.type for hook in hooks] == [hook['type'] for hook in OURS]
     stages = write(source_of(str(recipe / 'ceiling.py'), tmp_path), tmp_path)
-    for stage in ('teacher', 'baseline', 'student'):
+    for stage in ('baseline', 'student'):
         assert stages[stage].custom_imports.imports == ['pd_mmdet']
         assert stages[stage].custom_hooks == hooks
         assert 'custom' not in (tmp_path / f'{stage}.py').read_text()
-    assert stages['deploy'].custom_imports.imports == stages['deploy'].custom_hooks == []

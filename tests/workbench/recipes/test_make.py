@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,16 +9,17 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 from pd_mmdet.workbench.recipes import make
 from pd_mmdet.workbench.recipes.make import make_recipe
-from pd_mmdet.workbench.stages.stage import plan
-from pd_mmdet.workbench.tasks import detection_recipe
+from pd_mmdet.workbench.recipes.plain_config import PlainConfig
+from pd_mmdet.workbench.stages.recipe import read_stage
+from pd_mmdet.workbench.stages.stage import ORDER, plan
+from pd_mmdet.workbench.tasks.detection import DETECTION
 from tests.helpers import ROOT
 
 CONFIGS = ROOT / 'configs'
-STAGES = ['teacher', 'ceiling', 'baseline', 'assistant', 'student', 'one_stage', 'deploy']
+FILES = ['baseline.py', 'assistant.py', 'student.py']
 
 
 @pytest.fixture(autouse=True)
@@ -40,16 +42,18 @@ def changed(folder: Path, base: str, text: str, name: str = 'changed.py') -> str
 def test_train_tas_takes_it(pair, tmp_path):
     out = tmp_path / 'new' / 'mine_k2'
     made = make_recipe(*pair, 2, out)
-    assert made.files == [f'{stage}.py' for stage in STAGES] and made.left_out == {}
-    assert sorted(file.stem for file in out.iterdir()) == sorted(STAGES)
+    assert made.files == FILES and made.left_out == {}
+    assert sorted(file.name for file in out.iterdir()) == sorted(FILES)
     stages = plan(out, tmp_path / 'work', ['ceiling', 'one_stage', 'baseline'])
-    assert {stage.name for stage in stages} == {*STAGES, 'baseline_long'} - {'deploy'}
+    assert [stage.name for stage in stages] == [*ORDER]
+    files = {stage.name: stage.read.filename for stage in stages}
+    assert files['ceiling'] == pair[0] and files['teacher'] == pair[1]
 
 
 def test_terms_of_the_stages(pair, tmp_path):
     make_recipe(*pair, '2', tmp_path / 'out')
     models = {
-        stage: Config.fromfile(tmp_path / 'out' / f'{stage}.py').model
+        stage: read_stage(tmp_path / 'out', stage).model
         for stage in ('assistant', 'student', 'one_stage')
     }
     assert {stage: list(model.terms) for stage, model in models.items()} == dict(
@@ -90,24 +94,15 @@ def test_shipped_recipes_are_what_is_written(
     assert written == {file.name: file.read_text() for file in shipped.glob('*.py')}
 
 
-def test_mmengine_tests_what_is_deployed(pair, tmp_path):
-    make_recipe(*pair, 2, tmp_path / 'out')
-    cfg = Config.fromfile(tmp_path / 'out' / 'deploy.py')
-    cfg.work_dir = str(tmp_path / 'work')
-    cfg.test_dataloader.update(num_workers=0, persistent_workers=False)
-    runner = Runner.from_cfg(cfg)
-    runner.test()
-    assert type(runner.model).__module__ == 'mmdet.models.detectors.retinanet'
-
-
 def test_what_cannot_be_had_is_left_out_with_the_reason(pair, tmp_path, monkeypatch):
+    terms = dict(DETECTION.same_network_terms)
     for name, tap, loss in (
         ('ld', 'bbox_head', 'DenseHeadDistributionLoss'),
         ('rpn', 'rpn_head', 'DenseHeadClsLoss'),
     ):
-        term = dict(student=tap, teacher=tap, loss=dict(type=loss), weight=1.0)
-        monkeypatch.setitem(detection_recipe.SAME_NETWORK, name, term)
-    monkeypatch.setattr(detection_recipe, 'ISRD_TAPS', ('backbone.nothing',))
+        terms[name] = dict(student=tap, teacher=tap, loss=dict(type=loss), weight=1.0)
+    task = replace(DETECTION, same_network_terms=terms, isrd_taps=('backbone.nothing',))
+    monkeypatch.setattr(PlainConfig, 'task', task)
     made = make_recipe(*pair, 2, tmp_path / 'out')
     assert list(made.left_out) == ['ld of student.py', 'isrd of student.py']
     assert 'DenseHeadDistributionLoss cannot serve' in made.left_out['ld of student.py']
@@ -130,10 +125,28 @@ def test_isrd_follows_the_normalisation(pair, tmp_path):
     )
 
 
-def test_one_stage_is_left_out_where_no_level_is_shared(pair, tmp_path):
+def test_one_stage_is_said_to_be_missing_where_no_level_is_shared(pair, tmp_path):
     made = make_recipe(*pair, 3, tmp_path / 'out')
-    assert not (tmp_path / 'out' / 'one_stage.py').exists()
-    assert 'no level covers the same part' in made.left_out['one_stage.py']
+    assert made.files == FILES
+    assert 'no level covers the same part' in made.left_out['one_stage']
+
+
+def test_one_stage_has_a_file_where_its_terms_are_not_those_of_the_assistant(
+    pair, tmp_path, monkeypatch
+):
+    """Of the student's last level the teacher has no counterpart on the large image."""
+    last = dict(student='neck[2]', teacher='neck[2]', loss=dict(type='PearsonLoss'), weight=1.0)
+    terms = dict(DETECTION.different_network_terms, last=last)
+    task = replace(DETECTION, different_network_terms=terms)
+    monkeypatch.setattr(PlainConfig, 'task', task)
+    made = make_recipe(*pair, 2, tmp_path / 'out')
+    assert made.files == [*FILES, 'one_stage.py']
+    models = {
+        stage: read_stage(tmp_path / 'out', stage).model for stage in ('assistant', 'one_stage')
+    }
+    assert [*models['assistant'].terms] == ['pkd', 'last']
+    assert [*models['one_stage'].terms] == ['pkd']
+    assert models['one_stage'].teacher == models['assistant'].teacher
 
 
 def test_checkpoint_of_the_teacher(pair, tmp_path):

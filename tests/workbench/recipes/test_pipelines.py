@@ -108,18 +108,6 @@ def test_names_are_those_of_the_config_where_it_has_some():
     assert data.test == dict(val_pipeline=INSIDE, tta_pipeline=TTA)
 
 
-def test_datasets_of_this_package_become_stock_ones():
-    own = dict(type='BCCDDataset', pipeline=LAST)
-    wrappers = [dict(type='RepeatDataset', dataset=own), dict(type='CocoDataset', pipeline=LAST)]
-    for dataset in (own, dict(dataset=own), dict(datasets=wrappers)):
-        cfg = ConfigDict(mine=LAST, val_dataloader=dict(dataset=dataset))
-        (loader,) = Pipelines(cfg).loaders(stock=True).values()
-        text = config_text('', dict(val_dataloader=loader))
-        assert text.count("type='XMLDataset'") == text.count("'Platelets'") == 1
-        assert 'CocoDataset' not in text
-        assert 'XMLDataset' not in str(Pipelines(cfg).loaders())
-
-
 def test_training_and_testing_never_share_a_name():
     data = Pipelines(
         ConfigDict(mine=LAST, **{f'{split}_dataloader': loader(LAST) for split in ('train', 'val')})

@@ -169,7 +169,7 @@ def test_what_has_no_name_is_said(config, tmp_path):
 def test_a_recipe_of_it_trains(config, tmp_path, monkeypatch):
     recipe = tmp_path / 'out'
     made = make_recipe(config, config, 2, recipe)
-    assert made.files[:3] == ['teacher_base.py', 'student_base.py', 'teacher.py']
+    assert made.files[:3] == ['teacher.py', 'ceiling.py', 'baseline.py']
     given = MODELS.build(Config.fromfile(config).model)
     written = MODELS.build(Config.fromfile(recipe / 'ceiling.py').model)
     assert str(written) == str(given)

@@ -23,6 +23,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 
 from pd_mmdet.workbench.recipes.make import make_recipe
+from pd_mmdet.workbench.stages.recipe import read_stage
 from tests.helpers.zoo_pairs import PAIRS, tiny, with_masks
 
 STOCK_TOOL = Path(mmdet.__file__).parent / '.mim' / 'tools' / 'train.py'
@@ -61,7 +62,7 @@ def test_stock_tool_trains_it(name, data, tmp_path, monkeypatch, unformatted):
     make_recipe(str(tmp_path / 'own.py'), str(tmp_path / 'other.py'), 2, recipe)
 
     teacher = tmp_path / 'teacher.pth'
-    model = MODELS.build(Config.fromfile(recipe / 'teacher.py').model)
+    model = MODELS.build(Config.fromfile(tmp_path / 'other.py').model)
     torch.save(dict(state_dict=model.state_dict()), teacher)
     monkeypatch.setenv('TEACHER_CHECKPOINT', str(teacher))
     assistant = tmp_path / 'assistant' / 'epoch_2.pth'
@@ -89,7 +90,7 @@ def test_boxes_come_back_from_a_padding_on_all_sides(ratio, data, tmp_path):
     box = torch.tensor([20.0, 10, 50, 40])
     padded = box + torch.tensor([3, 13, 3, 13])  # (96 - 91 + 1) / 2 and (96 - 70) / 2
     for stage, scale in dict(ceiling=1, assistant=ratio, student=ratio, baseline=ratio).items():
-        cfg = Config.fromfile(tmp_path / 'recipe' / f'{stage}.py')
+        cfg = read_stage(tmp_path / 'recipe', stage)
         item = Compose(cfg.val_dataloader.dataset.pipeline)(dict(image))
         model = MODELS.build(cfg.model).eval()
         x1, y1, x2, y2 = (padded / float(Fraction(scale)) / 4).tolist()  # in cells of stride 4

@@ -38,11 +38,11 @@ def root(tmp_path):
 
 def test_images_of_all_classes_are_shown(root):
     photographs = dataset(root)
-    indices = classification_picture.shown(photographs)
+    indices = classification_picture.choose_images(photographs)
     assert len(set(indices)) == classification_picture.IMAGES
     assert {photographs.get_data_info(index)['gt_label'] for index in indices} == {0, 1, 2}
     few = photographs.get_subset(2)
-    assert classification_picture.shown(few) == [0, 1]
+    assert classification_picture.choose_images(few) == [0, 1]
 
 
 def test_both_views_the_truth_and_the_answers(root):
@@ -53,7 +53,7 @@ def test_both_views_the_truth_and_the_answers(root):
         baseline=(small, read[small], [sample(0, 2), sample(1, 0)]),
         student=(small, read[small], [sample(0, 0), sample(1, 2)]),
     )
-    figure = classification_picture.picture([3, 8], answers)
+    figure = classification_picture.draw_comparison([3, 8], answers)
     assert figure.get_suptitle() == '20×12: what the teacher reads; 10×6: what the student reads'
     images = [axes.images[0].get_array() for axes in figure.axes]
     assert [image.shape for image in images] == [(12, 20, 3), (6, 10, 3)] * 2
@@ -78,7 +78,7 @@ def test_images_of_one_channel(root):
     read = [photographs[3]['inputs']]
     assert len(read[0]) == 1
     answers = dict.fromkeys(['teacher', 'student'], (photographs, read, [sample(0, 0)]))
-    figure = classification_picture.picture([3], answers)
+    figure = classification_picture.draw_comparison([3], answers)
     shown = figure.axes[0].images[0].get_array()
     assert (shown == read[0].permute(1, 2, 0).numpy()).all() and shown.shape == (12, 20, 3)
 

@@ -165,7 +165,7 @@ def test_true_objects_with_their_masks(tmp_path, kind):
 
 def test_true_objects_without_masks(tmp_path):
     photographs = dataset(tmp_path)
-    assert detection_picture.shown(photographs) == [0]
+    assert detection_picture.choose_images(photographs) == [0]
     truth = detection_picture.ground_truth(detection_picture.load(photographs, 0))
     assert truth.bboxes.tolist() == [[20, 10, 60, 40]] and 'masks' not in truth
 
@@ -211,7 +211,7 @@ def test_each_detector_s_column_is_what_it_reads(tmp_path, monkeypatch, transfor
     large = dataset(tmp_path)
     own = dataset(tmp_path, *transforms, border=transforms == [BORDER])
     answers = dict(teacher=answer(large), student=answer(own))
-    detection_picture.picture([0], answers)
+    detection_picture.draw_comparison([0], answers)
     (truth,), (teacher,), (student,) = shown.values()
     flipped = FLIP in transforms
     for picture in (truth, teacher, student):
@@ -244,7 +244,7 @@ def test_images_of_other_kinds(tmp_path, monkeypatch, channels, dtype):
     photographs = dataset(tmp_path)
     photographs.pipeline.transforms[0].color_type = 'unchanged'
     cv2.imwrite(str(tmp_path / 'one.png'), image)
-    detection_picture.picture([0], dict(student=answer(photographs)))
+    detection_picture.draw_comparison([0], dict(student=answer(photographs)))
     for (picture,) in shown.values():
         assert (picture[:10, : int(45 * SCALE)] == 0).all()
         assert (picture[-10:, int(65 * SCALE) :] == 255).all()

@@ -7,8 +7,8 @@ from pd_mmdet.workbench.tasks import task_of
 
 
 def test_detection_is_the_default():
-    assert task_of(Config(dict())).SCOPE == 'mmdet'
-    assert task_of(Config(dict(default_scope='mmdet'))).NAME == 'Detection'
+    assert task_of(Config(dict())).scope == 'mmdet'
+    assert task_of(Config(dict(default_scope='mmdet'))).name == 'Detection'
 
 
 def test_another_scope_is_refused():

@@ -1,2 +1,0 @@
-# The large network on the large image.
-_base_ = '../faster-rcnn_r101_fpn_1x_coco.py'

@@ -1,2 +1,0 @@
-# The large network on the large image.
-_base_ = '../resnet50_200e_cifar100.py'

@@ -1,2 +1,0 @@
-# The large network on the large image.
-_base_ = '../resnet50_100e_in1k.py'

@@ -1,2 +1,0 @@
-# What the small network reaches on the large image.
-_base_ = '../vit-tiny-p16_300e_in1k.py'
