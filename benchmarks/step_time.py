@@ -22,6 +22,7 @@ from copy import deepcopy
 from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import mmcv
 import mmengine
@@ -39,8 +40,10 @@ from pd_mmdet.distillers.roi_head_taps import ROI_TAP, DetTaps, run_roi_head
 from pd_mmdet.distillers.teacher import plain_model_cfg, student_part
 from pd_mmdet.distillers.terms.base import TeacherTerm
 from pd_mmdet.mixin import with_preprocessor
-from pd_mmdet.workbench.config import load_config
+from pd_mmdet.workbench.configs import Place, replace
 from pd_mmdet.workbench.costs.speed import medians
+from pd_mmdet.workbench.deployed_data import PACKING, without_views
+from pd_mmdet.workbench.load_config import load_config
 from pd_mmdet.workbench.tasks import task_of
 
 RECIPE = Path(__file__).parents[1] / 'configs/retinanet/retinanet_r34-r18_glyphs_k2/student.py'
@@ -162,27 +165,20 @@ def time_steps(cfg: Config, batches: list[dict], args: argparse.Namespace) -> di
     return medians(calls, args.steps, args.device)
 
 
-def plain_dataset(cfg: dict) -> dict:
-    """The dataset's config with a pipeline that yields the large image alone."""
-    cfg = deepcopy(cfg)
-    if 'pipeline' in cfg:
-        cfg['pipeline'] = [
-            dict(step, type=step['type'].replace('PackPaired', 'Pack'))
-            for step in cfg['pipeline']
-            if step['type'] != 'LowResolution'
-        ]
-    if 'dataset' in cfg:
-        cfg['dataset'] = plain_dataset(cfg['dataset'])
-    if 'datasets' in cfg:
-        cfg['datasets'] = [plain_dataset(inner) for inner in cfg['datasets']]
-    return cfg
+def packing_one_view(_: Place, value: Any) -> Any:
+    """A transform's config that packs one view instead of two; anything else stays."""
+    if isinstance(value, dict) and value.get('type') in PACKING:
+        return value | dict(type=PACKING[value['type']])
+    return value
 
 
 def time_pipelines(cfg: Config) -> dict[str, float]:
     """Median seconds to load an item with both views, and with its large image alone."""
     paired = cfg.train_dataloader.dataset
     build = task_of(cfg).datasets.build
-    datasets = dict(paired=build(paired), plain=build(plain_dataset(paired)))
+    datasets = dict(
+        paired=build(paired), plain=build(replace(without_views(paired), packing_one_view))
+    )
 
     def load(name: str, number: int) -> None:
         random.seed(number)

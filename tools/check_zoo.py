@@ -27,7 +27,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pd_mmdet.ratio import parse_ratio
-from pd_mmdet.testing.zoo.chain import CHAIN, STOCK, Stranger, run_chain
+from pd_mmdet.testing.zoo.chain import CHAIN, STOCK, StockProcess, run_chain
 from pd_mmdet.testing.zoo.check import Verdict, check_config, prepare_process
 from pd_mmdet.testing.zoo.configs import find_configs, parts, read_config, representatives
 from pd_mmdet.testing.zoo.table import Row, chain_of, chain_section, markdown, summary, with_chain
@@ -141,8 +141,8 @@ def cached(args: argparse.Namespace) -> dict[str, Verdict]:
 
 def try_chain(number: int) -> dict[str, str]:
     """Take a config through all commands, in a folder that is removed afterwards."""
-    with TemporaryDirectory() as folder, Stranger() as stranger:
-        return run_chain(CHAIN[number], Path(folder, 'chain'), stranger)
+    with TemporaryDirectory() as folder, StockProcess() as stock:
+        return run_chain(CHAIN[number], Path(folder, 'chain'), stock)
 
 
 def chain(args: argparse.Namespace) -> None:

@@ -1,18 +1,16 @@
 from copy import deepcopy
 from fractions import Fraction
 from itertools import count
-from math import ceil
-from typing import Any
 
 from mmengine.config import ConfigDict
+
+from ..pixel_options import BATCH_AUGMENTS, BOXINST, scale_options, type_name
 
 DIVISORS = dict(
     BatchSyncRandomResize=('size_divisor', 32),
     BatchResize=('pad_size_divisor', 1),
 )
 """Of batch augmentations: the option of which they make the sides multiples, and its default."""
-MASK_STRIDE, BOTTOM_PIXELS = 4, 10
-"""Defaults of BoxInst's preprocessor."""
 
 
 def rescale_preprocessor(model_cfg: dict, ratio: Fraction) -> ConfigDict:
@@ -40,7 +38,7 @@ def rescale_preprocessor(model_cfg: dict, ratio: Fraction) -> ConfigDict:
             preprocessor.update(pad_mask=True, pad_seg=True)
         for augment in preprocessor.get('batch_augments') or ():
             _rescale_augment(augment, ratio)
-        if _name(preprocessor.type) == 'BoxInstDataPreprocessor':
+        if type_name(preprocessor) == 'BoxInstDataPreprocessor':
             _rescale_boxinst(preprocessor, ratio)
     return cfg
 
@@ -54,29 +52,17 @@ def large_divisor(divisor: int, ratio: Fraction) -> int:
 
 
 def _rescale_augment(augment: dict, ratio: Fraction) -> None:
-    for key in {'random_size_range', 'scale'} & augment.keys():
-        augment[key] = [round(side * ratio) for side in augment[key]]
-    if 'size' in augment:
-        augment['size'] = [
-            ceil(side / ratio.denominator) * ratio.numerator for side in augment['size']
-        ]
-    key, default = DIVISORS.get(_name(augment['type']), (None, None))
-    if key:
-        augment[key] = large_divisor(augment.get(key, default), ratio)
+    augment.update(scale_options(augment, BATCH_AUGMENTS, ratio))
+    option, default = DIVISORS.get(type_name(augment), (None, None))
+    if option:
+        augment[option] = large_divisor(augment.get(option, default), ratio)
 
 
 def _rescale_boxinst(preprocessor: dict, ratio: Fraction) -> None:
-    stride = preprocessor.get('mask_stride', MASK_STRIDE) * ratio
+    stride = preprocessor.get('mask_stride', BOXINST['mask_stride'].default) * ratio
     if stride.denominator != 1:
         raise ValueError(
             f"ratio {ratio}: BoxInst's preprocessor cannot average the image over "
             f'{stride} pixels; take a ratio that makes mask_stride × ratio whole, such as 2 or 3/2'
         )
-    preprocessor.mask_stride = int(stride)
-    bottom = preprocessor.get('bottom_pixels_removed', BOTTOM_PIXELS)
-    preprocessor.bottom_pixels_removed = round(bottom * ratio)
-
-
-def _name(kind: Any) -> str:
-    """The name of a type in a config: a class, or its name with or without a scope."""
-    return getattr(kind, '__name__', kind).rpartition('.')[2]
+    preprocessor.update(scale_options(preprocessor, BOXINST, ratio))

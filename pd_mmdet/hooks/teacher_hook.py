@@ -22,6 +22,7 @@ from ..distillers.detector_trial import TeacherScore
 from ..distillers.distiller import Distiller
 from ..distillers.teacher import Teacher
 from ..transforms import LowResolution
+from ..version import __version__
 from .samples import evenly_spaced, first_set, transforms_of
 
 
@@ -120,10 +121,14 @@ class TeacherHook(Hook):
         check_scale(runner.test_loop.dataloader.dataset)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Note which teacher the training has."""
-        teacher = getattr(_unwrapped(runner.model), 'teacher', None)
+        """Write into the checkpoint what is trained, and which teacher the training has."""
+        model = _unwrapped(runner.model)
+        teacher = getattr(model, 'teacher', None)
         if teacher is not None:
+            # Resuming compares it; checkpoints of version 0.1 have nothing else.
             checkpoint['teacher'] = dict(fingerprint=teacher.fingerprint)
+        if isinstance(model, Distiller):
+            checkpoint['pd_mmdet'] = trained_as(model)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare the teacher on resume; take over the student's weights otherwise.
@@ -138,6 +143,23 @@ class TeacherHook(Hook):
             # The averaged weights are in `state_dict`; MMPretrain's EMAHook would take these, too.
             checkpoint.pop('ema_state_dict', None)
             _keep_student(checkpoint.get('state_dict', checkpoint), model, runner.logger)
+
+
+def trained_as(model: Distiller) -> dict[str, str | None]:
+    """Describe a distiller in plain data.
+
+    Returns:
+        ``version`` of this package, class name of the ``distiller``, the ``view`` that its student
+        reads, ``ratio`` such as '2' or '3/2', and ``teacher_fingerprint`` (None without a teacher).
+    """
+    _, distiller, *_ = type(model).__mro__  # the first is made at run time, of it and the student's
+    return dict(
+        version=__version__,
+        distiller=distiller.__name__,
+        view=model.view,
+        ratio=str(model.ratio),
+        teacher_fingerprint=model.teacher and model.teacher.fingerprint,
+    )
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:

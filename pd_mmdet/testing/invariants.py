@@ -1,8 +1,8 @@
-"""Do a detector and its assistant keep the four invariants of AFP?
+"""Check the four invariants of AFP on a student's detector and its assistant.
 
-D is the student's detector on the small image, A its assistant on the large one. They are tried on
-noise, and what is compared is what a user sees of them: images and data samples go in, losses and
-predictions come out. Each check raises an AssertionError that says what differs.
+The student D reads the small image, its assistant A the large one. Both run on noise, from images
+and data samples to losses and predictions, which are compared. A check raises an AssertionError
+that says what differs.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Pair:
         annotations: Annotations,
         kernel: str = 'average',
     ) -> Pair:
-        """A pair with random weights, under which the heads find something everywhere."""
+        """Build a pair with random weights, with which the heads detect something everywhere."""
         cfg = dict(type='AFPDetector', detector=student_cfg, ratio=ratio, kernel=kernel)
         assistant = MODELS.build(cfg)  # first: it refuses what cannot be aligned
         student = MODELS.build(deepcopy(student_cfg))
@@ -81,12 +81,12 @@ class Pair:
 
     @property
     def sides(self) -> list[tuple[nn.Module, Fraction]]:
-        """D and A, and the side of what they read over the small image's."""
+        """D and A, each with the side of its image over that of the small one."""
         return [(self.student, Fraction(1)), (self.assistant, self.ratio)]
 
     @cached_property
     def odd_shapes(self) -> Shapes:
-        """Small images of odd sizes, smallest that D can read, as the ratio allows them."""
+        """Sizes of small images: odd if the ratio allows it, and the smallest that D can read."""
         q = self.ratio.denominator
         odd = [
             [tuple(-(-side // q) * q for side in shape) for shape in each] for each in ODD_SHAPES
@@ -95,12 +95,12 @@ class Pair:
 
     @cached_property
     def shapes(self) -> Shapes:
-        """Small images whose features are taken from noise; the first has the batch's shape."""
+        """Sizes of small images whose features are noise; the first is the shape of the batch."""
         return self._first_readable(SHAPES, rescale=False)
 
     @cached_property
     def pyramid(self) -> list[Tensor]:
-        """Noise in the shapes of D's features of such images."""
+        """Noise with the shapes of D's features of images of ``shapes``."""
         with torch.no_grad():
             feats = self.student.eval().extract_feat(torch.zeros(1, 3, *self.shapes[0]))
         set_random_seed(0)
@@ -119,7 +119,14 @@ class Pair:
     def read(
         self, model: nn.Module, shapes: Shapes, ratio: Fraction, rescale: bool = True
     ) -> list[DetDataSample]:
-        """What a model predicts of noise, in pixels of the file or of what it reads."""
+        """Return a model's predictions for images of noise.
+
+        Args:
+            model: D or A.
+            shapes: Sizes of the small images.
+            ratio: Side of the model's images over that of the small ones.
+            rescale: Whether predictions are in pixels of the file, not of the model's images.
+        """
         set_random_seed(0)
         annotations = self.annotations._replace(masks=None, sem_seg=False)
         samples = data_samples(shapes, shapes[0], ratio, annotations)
@@ -137,7 +144,7 @@ def _head_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
 
 @contextmanager
 def _outputs(modules: Iterable[nn.Module]) -> Iterator[list]:
-    """What these modules put out, in the order in which they run."""
+    """Collect the outputs of modules, in the order in which they run."""
     outputs: list = []
     hooks = [
         module.register_forward_hook(lambda *args: outputs.append(args[-1])) for module in modules
@@ -151,7 +158,7 @@ def _outputs(modules: Iterable[nn.Module]) -> Iterator[list]:
 
 @contextmanager
 def _features(model: nn.Module, function: Any) -> Iterator[None]:
-    """A model whose features come of a function of the images."""
+    """Replace a model's ``extract_feat`` by a function of the images."""
     model.extract_feat = function
     try:
         yield
@@ -163,31 +170,32 @@ def _features(model: nn.Module, function: Any) -> Iterator[None]:
 
 
 def check_weights(pair: Pair) -> None:
-    """Invariant 1: the state dicts are the same, and pass both ways."""
-    own, other = pair.student.state_dict(), pair.assistant.state_dict()
-    assert list(own) == list(other), f'other keys: {sorted(own.keys() ^ other.keys())}'
-    pair.assistant.load_state_dict(own, strict=True)
-    pair.student.load_state_dict(other, strict=True)
+    """Check invariant 1: the state dicts have the same keys and shapes, and can be exchanged."""
+    student, assistant = pair.student.state_dict(), pair.assistant.state_dict()
+    different = sorted(student.keys() ^ assistant.keys())
+    assert list(student) == list(assistant), f'different keys: {different}'
+    pair.assistant.load_state_dict(student, strict=True)
+    pair.student.load_state_dict(assistant, strict=True)
 
 
 # ---------------------------------------------------------------- invariants 2 and 3: images
 
 
 def check_shapes(pair: Pair) -> None:
-    """Invariant 2: neck and dense heads put out the same shapes, of a batch of odd sizes."""
-    own, found = (_output_shapes(pair, model, ratio) for model, ratio in pair.sides)
-    assert found == own, f'shapes {found} where the student has {own}'
+    """Check invariant 2: outputs of neck and dense heads have the same shapes, at odd sizes."""
+    student, assistant = (_output_shapes(pair, model, ratio) for model, ratio in pair.sides)
+    assert assistant == student, f'shapes {assistant} where the student has {student}'
 
 
 def check_priors(pair: Pair) -> None:
-    """Invariant 3: boxes that come of the priors alone are D's, in pixels of the file.
+    """Check invariant 3: boxes that depend only on the priors are the same in pixels of the file.
 
-    Heads whose weights are all 0 put out their biases everywhere, whatever they see; what differs
-    from box to box is the prior. The heads are left like that.
+    Heads whose weights are all 0 output their biases everywhere, so boxes differ only by their
+    priors. The heads keep these weights.
     """
     found = []
     for model, ratio in pair.sides:
-        _put_out_constants(model)
+        _output_constants(model)
 
         def extract_feat(inputs: Tensor, model: nn.Module = model) -> list[Tensor]:
             return [torch.zeros_like(feat) for feat in type(model).extract_feat(model, inputs)]
@@ -199,7 +207,7 @@ def check_priors(pair: Pair) -> None:
 
 
 @torch.no_grad()
-def _put_out_constants(model: nn.Module) -> None:
+def _output_constants(model: nn.Module) -> None:
     for parameter in _head_parameters(model):
         if parameter.dim() > 1:
             parameter.zero_()
@@ -208,7 +216,7 @@ def _put_out_constants(model: nn.Module) -> None:
 
 
 def _output_shapes(pair: Pair, model: nn.Module, ratio: Fraction) -> list[torch.Size]:
-    """Of the features, and of what dense heads make of them."""
+    """Return the shapes of the features and of the outputs of dense heads."""
     shapes, feats = pair.odd_shapes, []
 
     def extract_feat(inputs: Tensor) -> tuple[Tensor, ...]:
@@ -225,42 +233,42 @@ def _output_shapes(pair: Pair, model: nn.Module, ratio: Fraction) -> list[torch.
 
 
 def check_losses(pair: Pair, levels: int = 3) -> None:
-    """Invariant 4: losses of one pyramid, and their gradients in it, are the same.
+    """Check invariant 4: losses of the same pyramid, and their gradients, are the same.
 
     Args:
         pair: D and A.
-        levels: How many levels a loss of boxes must reach (all, if there are fewer).
+        levels: Number of levels to which a box loss must have gradients (all, if there are fewer).
     """
-    (own, feats), (found, large_feats) = (
+    (expected, feats), (found, large_feats) = (
         _losses(pair, model, ratio) for model, ratio in pair.sides
     )
-    assert all(loss.isfinite().all() for loss in own.values()), f'losses are {own}'
-    boxes = [loss for name, loss in own.items() if BOX_LOSS.search(name)]
+    assert all(loss.isfinite().all() for loss in expected.values()), f'losses are {expected}'
+    boxes = [loss for name, loss in expected.items() if BOX_LOSS.search(name)]
     used = sum(bool(gradient.any()) for gradient in _gradients(boxes, feats))
     assert used >= min(levels, len(feats)), f'only {used} of {len(feats)} levels learn boxes'
-    assert_close(found, own, rtol=1e-4, atol=1e-6)
-    expected = _gradients(own.values(), feats)
-    assert_close(_gradients(found.values(), large_feats), expected, rtol=1e-3, atol=1e-6)
+    assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    gradients = _gradients(expected.values(), feats)
+    assert_close(_gradients(found.values(), large_feats), gradients, rtol=1e-3, atol=1e-6)
 
 
 def check_predictions(pair: Pair) -> None:
-    """Invariant 4: of one pyramid RoI features are the same, and so are predictions.
+    """Check invariant 4: RoI features and predictions of the same pyramid are the same.
 
-    Scores, labels, masks and the order are the same; boxes are times the ratio, or the same in
-    pixels of the file.
+    Scores, labels, masks and the order are the same. Boxes are multiplied by the ratio, or the same
+    in pixels of the file.
     """
     for rescale in (True, False):
-        (own, own_rois), (found, rois) = (
+        (expected, expected_rois), (found, rois) = (
             _predictions(pair, model, ratio, rescale) for model, ratio in pair.sides
         )
-        assert_close(rois, own_rois, msg=lambda text: f'RoI features: {text}')
-        _assert_same_predictions(found, own, Fraction(1) if rescale else pair.ratio)
+        assert_close(rois, expected_rois, msg=lambda text: f'RoI features: {text}')
+        _assert_same_predictions(found, expected, Fraction(1) if rescale else pair.ratio)
 
 
 def _losses(
     pair: Pair, model: nn.Module, ratio: Fraction
 ) -> tuple[dict[str, Tensor], list[Tensor]]:
-    """Losses that MMDetection sums up, and the pyramid that they are of."""
+    """Return the losses that MMDetection sums up, and the pyramid that they are computed from."""
     samples = data_samples(pair.shapes, pair.shapes[0], ratio, pair.annotations)
     feats = [feat.clone().requires_grad_() for feat in pair.pyramid]
     hub = MessageHub.get_current_instance()
@@ -282,7 +290,7 @@ def _gradients(losses: Iterable[Tensor], feats: list[Tensor]) -> tuple[Tensor, .
 def _predictions(
     pair: Pair, model: nn.Module, ratio: Fraction, rescale: bool
 ) -> tuple[list[DetDataSample], list[Tensor]]:
-    """Predictions from the pyramid, and the features of the RoIs on the way."""
+    """Return the predictions from the pyramid, and the RoI features."""
     samples = data_samples(pair.shapes, pair.shapes[0], ratio, pair.annotations)
     feats = pair.pyramid
     extractors = [part for part in model.modules() if isinstance(part, BaseRoIExtractor)]
@@ -296,29 +304,29 @@ def _predictions(
 
 
 def _blank(samples: list[DetDataSample]) -> Tensor:
-    """Images that nobody looks at."""
+    """Return images that are not read."""
     return torch.zeros(1).expand(len(samples), 3, *samples[0].batch_input_shape)
 
 
 def _assert_same_predictions(
     found: list[DetDataSample], expected: list[DetDataSample], ratio: Fraction
 ) -> None:
-    """Predictions of A are D's, in pixels that are ``ratio`` times as many."""
+    """Check that predictions are the same, in pixels that are ``ratio`` times as many."""
     n = 0
-    for sample, own_sample in zip(found, expected, strict=True):
-        for key in (key for key in own_sample.keys() if key.startswith('pred_')):
-            data, own = sample.get(key), own_sample.get(key)
-            assert {*data.keys()} == {*own.keys()}, f'{key}: {data.keys()}, {own.keys()}'
-            n += int(own.bboxes.isfinite().all(-1).sum()) if 'bboxes' in own else 1
-            for name, value in sorted(own.items()):  # they come in the order of a set
+    for sample, expected_sample in zip(found, expected, strict=True):
+        for key in (key for key in expected_sample.keys() if key.startswith('pred_')):
+            data, wanted = sample.get(key), expected_sample.get(key)
+            assert {*data.keys()} == {*wanted.keys()}, f'{key}: {data.keys()}, {wanted.keys()}'
+            n += int(wanted.bboxes.isfinite().all(-1).sum()) if 'bboxes' in wanted else 1
+            for name, value in sorted(wanted.items()):  # their order is that of a set
                 if name == 'bboxes':
                     value = value * float(ratio)
-                other = data.get(name)
+                actual = data.get(name)
                 if isinstance(value, Tensor) and value.ndim > 2:
-                    other = _at_small_pixels(other, value.shape[-2:], ratio)
+                    actual = _at_small_pixels(actual, value.shape[-2:], ratio)
                 # Some heads predict NaN where a prior lies in the padding.
                 assert_close(
-                    other,
+                    actual,
                     value,
                     rtol=1e-4,
                     atol=1e-3,
@@ -329,7 +337,7 @@ def _assert_same_predictions(
 
 
 def _at_small_pixels(maps: Tensor, shape: tuple[int, int], ratio: Fraction) -> Tensor:
-    """Maps (n, H, W) where the centres of the small pixels lie."""
+    """Sample maps (n, H, W) at the centres of the small pixels."""
     expected = tuple(int(side * ratio) for side in shape)
     assert maps.shape[-2:] == expected, f'maps of {tuple(maps.shape)}, not {expected}'
     rows, columns = (((torch.arange(side) + 0.5) * float(ratio)).long() for side in shape)
@@ -343,4 +351,4 @@ CHECKS = (
     (2, check_shapes),
     (3, check_priors),
 )
-"""All checks and the numbers of their invariants; the last one overwrites the heads' weights."""
+"""All checks with the numbers of their invariants; the last one changes the heads' weights."""

@@ -1,4 +1,4 @@
-"""Noise with annotations, at any ratio: what a detector and its assistant can be compared on."""
+"""Make images of noise with annotations, at any ratio, to compare a detector and its assistant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
 BLOCK = 4
-"""Masks and maps are made of blocks of so many small pixels: whole ones at ratios n/1, n/2, n/4."""
+"""Side of the blocks of which masks and maps consist, in small pixels; a multiple of 4, so that it
+is whole at ratios n/1, n/2 and n/4."""
 PAIRWISE_STRIDE = 4
 """Small pixels per cell of BoxInst's maps."""
 FILE = 2
@@ -21,10 +22,10 @@ FILE = 2
 
 
 class Annotations(NamedTuple):
-    """What a detector wants to know of its images.
+    """Annotations that a detector needs.
 
     Args:
-        classes: How many.
+        classes: Number of classes.
         masks: ``'bitmap'``, ``'polygon'`` or None.
         sem_seg: Whether there are semantic maps.
         proposals: Whether there are boxes to start from (Fast R-CNN).
@@ -39,7 +40,7 @@ class Annotations(NamedTuple):
 
 
 def images(shapes: list[tuple[int, int]], ratio: Fraction) -> list[Tensor]:
-    """Noise (3, H, W) in [0, 255], ``ratio`` times as large as the shapes say."""
+    """Return noise (3, H, W) in [0, 255], ``ratio`` times as large as the shapes."""
     return [
         torch.randint(0, 256, (3, *_times(shape, ratio)), dtype=torch.uint8) for shape in shapes
     ]
@@ -51,16 +52,16 @@ def data_samples(
     ratio: Fraction,
     annotations: Annotations,
 ) -> list[DetDataSample]:
-    """The same annotations of the same images, in pixels ``ratio`` times as small.
+    """Return annotations of images that are ``ratio`` times as large, the same at every ratio.
 
     Args:
         shapes: (height, width) of the images in pixels at ratio 1.
-        batch_shape: What they are padded to, likewise.
-        ratio: See above.
-        annotations: What there is beside boxes, labels and ignored boxes.
+        batch_shape: (height, width) to which they are padded, in pixels at ratio 1.
+        ratio: Side of the images over that at ratio 1.
+        annotations: Annotations beside boxes, labels and ignored boxes.
 
     Returns:
-        Samples as a data preprocessor makes them. The boxes are of all sizes.
+        Samples as a data preprocessor makes them, with boxes of all sizes.
     """
     random = np.random.RandomState(0)
     return [_sample(random, shape, batch_shape, ratio, annotations) for shape in shapes]
@@ -115,7 +116,7 @@ def _pixels(boxes: np.ndarray, ratio: Fraction) -> Tensor:
 
 
 def _boxes(random: np.random.RandomState, n: int, shape: tuple[int, int]) -> np.ndarray:
-    """Boxes (n, 4) of all sizes, anywhere inside of an image."""
+    """Draw boxes (n, 4) of all sizes, anywhere inside of an image."""
     sides = np.array(shape[::-1])
     wh = np.geomspace(0.05, 0.95, n)[:, None] * random.uniform(0.85, 1.05, (n, 2)) * sides
     low = random.uniform(0, 1, (n, 2)) * (sides - wh)
@@ -124,20 +125,20 @@ def _boxes(random: np.random.RandomState, n: int, shape: tuple[int, int]) -> np.
 
 
 def _exact(pixels: np.ndarray) -> np.ndarray:
-    """Nearby numbers that are not rounded when they are multiplied by 3/2 and divided again.
+    """Round to numbers that stay exact when they are multiplied by 3/2 and divided again.
 
-    Where a box lies inside of several anchors, rounding would choose among them.
+    If a box lies inside of several anchors, a rounding error would choose one of them.
     """
     return np.round(pixels * 16) / 16
 
 
 def _enlarge(cells: np.ndarray, ratio: Fraction) -> np.ndarray:
-    """Cells (n, rows, columns), each made a block of pixels."""
+    """Enlarge cells (n, rows, columns) to blocks of pixels."""
     return cells.repeat(int(BLOCK * ratio), 1).repeat(int(BLOCK * ratio), 2)
 
 
 def _bitmaps(boxes: np.ndarray, shape: tuple[int, int], ratio: Fraction) -> BaseInstanceMasks:
-    """Ellipses in boxes."""
+    """Draw ellipses in boxes."""
     centres, radii = _ellipses(boxes)
     y, x = ((np.arange(side // BLOCK) + 0.5) * BLOCK for side in shape)
     offsets = np.stack(np.meshgrid(x, y), -1) - centres[:, None, None]
@@ -146,7 +147,7 @@ def _bitmaps(boxes: np.ndarray, shape: tuple[int, int], ratio: Fraction) -> Base
 
 
 def _polygons(boxes: np.ndarray, shape: tuple[int, int], ratio: Fraction) -> BaseInstanceMasks:
-    """Ellipses in boxes."""
+    """Draw ellipses in boxes."""
     centres, radii = _ellipses(boxes)
     angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     circle = np.stack([np.cos(angles), np.sin(angles)], 1)
@@ -155,5 +156,5 @@ def _polygons(boxes: np.ndarray, shape: tuple[int, int], ratio: Fraction) -> Bas
 
 
 def _ellipses(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centres and radii, each (n, 2)."""
+    """Return centres and radii of ellipses, each (n, 2)."""
     return (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2

@@ -8,18 +8,8 @@ from itertools import takewhile
 from numbers import Integral
 from typing import Any
 
+from ..pixel_options import fixed_side, type_name
 from ..ratio import parse_ratio
-
-_SIZES = {
-    'CenterCrop': 'crop_size',
-    'EfficientNetCenterCrop': 'crop_size',
-    'EfficientNetRandomCrop': 'scale',
-    'Pad': 'size',
-    'RandomCrop': 'crop_size',
-    'RandomResizedCrop': 'scale',
-    'Resize': 'scale',
-}
-"""The option by which a transform fixes the sides of the image, in pixels."""
 
 
 def check_fixed_size(pipeline: Iterable, ratio: int | float | str | Fraction) -> None:
@@ -28,25 +18,25 @@ def check_fixed_size(pipeline: Iterable, ratio: int | float | str | Fraction) ->
     ``LowResolution`` would pad it, so that a network made for one size of image reads another.
 
     Args:
-        pipeline: configs of transforms, or transforms; not looked at are those inside of others,
-            and those after ``LowResolution``, if it is among them.
-        ratio: side of the large image over the small one, see :func:`parse_ratio`.
+        pipeline: Configs of transforms, or transforms. Those inside of others, and those after
+            ``LowResolution``, are not looked at.
+        ratio: Side of the large image over the small one, see :func:`parse_ratio`.
 
     Raises:
-        ValueError: the last transform that resizes fixes sides that are no multiples of p, where
+        ValueError: The last transform that resizes fixes sides that are no multiples of p, where
             the ratio is p/q.
     """
     ratio = parse_ratio(ratio)
-    large = takewhile(lambda transform: transform_name(transform) != 'LowResolution', pipeline)
+    large = takewhile(lambda transform: type_name(transform) != 'LowResolution', pipeline)
     last = None
     for transform in large:
-        name = transform_name(transform)
-        if name in _SIZES or 'Resize' in name:
+        name = type_name(transform)
+        if fixed_side(name) or 'Resize' in name:
             last = transform
     sides, p = _fixed_sides(last), ratio.numerator
     if any(side % p for side in sides):
-        name, (below, above) = transform_name(last), _nearest(sides, p)
-        option = _SIZES[name]
+        name, (below, above) = type_name(last), _nearest(sides, p)
+        option = fixed_side(name)
         raise ValueError(
             f'{name}({option}={_option(last, option)}): at ratio {ratio} the sides of the large '
             f'image must be multiples of {p}; the nearest are {option}={below} and {above}'
@@ -54,8 +44,8 @@ def check_fixed_size(pipeline: Iterable, ratio: int | float | str | Fraction) ->
 
 
 def _fixed_sides(transform: Any) -> tuple[int, ...]:
-    """The sides that a transform gives every image, in pixels; none where they depend on it."""
-    size = _option(transform, _SIZES.get(transform_name(transform), ''))
+    """Return the sides that a transform gives every image, in pixels; () if they differ."""
+    size = _option(transform, fixed_side(type_name(transform)) or '')
     sides = (size,) if isinstance(size, Integral) else tuple(size or ())
     # A RandomCrop's may be relative.
     whole = all(isinstance(side, Integral) for side in sides)
@@ -63,15 +53,10 @@ def _fixed_sides(transform: Any) -> tuple[int, ...]:
 
 
 def _nearest(sides: tuple[int, ...], p: int) -> Iterable[int | tuple[int, ...]]:
+    """Return the nearest multiples of p below and above, one number where all are equal."""
     below = tuple(max(side // p, 1) * p for side in sides)
     above = tuple(-(-side // p) * p for side in sides)
-    return (both[0] if len(set(both)) == 1 else both for both in (below, above))
-
-
-def transform_name(transform: Any) -> str:
-    """The name of a transform's class, be it built or a config: 'Resize' of 'mmdet.Resize', too."""
-    kind = transform['type'] if isinstance(transform, Mapping) else type(transform)
-    return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__
+    return (sides[0] if len(set(sides)) == 1 else sides for sides in (below, above))
 
 
 def _option(transform: Any, option: str) -> Any:

@@ -1,4 +1,4 @@
-"""A distilled student as the config and checkpoint with which it is deployed."""
+"""Export a distilled student as the config and the checkpoint with which it is deployed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,21 @@ import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import Registry, init_default_scope
+from mmengine.utils import apply_to
 
 from ..checkpoint import load_data
 from ..distillers.teacher import check_fits, student_part
 from ..mixin import with_preprocessor
-from .config import load_config
-from .deploy import PACKAGE, deployed_pipeline, is_ours, makes_small, stock_dataset, without_views
+from .configs import Place, dotted, replace
+from .deployed_data import (
+    PACKAGE,
+    deployed_pipeline,
+    is_ours,
+    makes_small,
+    stock_dataset,
+    without_views,
+)
+from .load_config import load_config
 from .tasks import Task, task_of
 
 KEPT = (
@@ -42,31 +51,31 @@ KEPT = (
     'log_processor',
     'log_level',
 )
-"""What a config says besides its model that is not for training."""
+"""Keys of a config, beside its model, that are not for training: the deployed config has them."""
 
 
 def export_student(
     config: str | os.PathLike, checkpoint: str | os.PathLike, out_dir: str | os.PathLike
 ) -> list[Path]:
-    """Write what a distiller trained as a config and a checkpoint of their own.
+    """Write a trained student as a config and a checkpoint that can be used without a teacher.
 
-    A student becomes plain MMDetection or MMPretrain: neither file needs this package, and the
-    pipelines are those of files that are really small. An assistant reads the large image; that of
-    a detector (:class:`AFPDetector`) stays one, its config imports this package. Of a training with
-    EMA the averaged weights are taken, which are those that were validated.
+    A student becomes a plain model of MMDetection or MMPretrain: neither file needs this package,
+    and the pipelines read files that are small. An assistant reads the large image; that of a
+    detector (:class:`AFPDetector`) needs this package, and its config imports it. If the training
+    used EMA, the averaged weights are taken: they are those that were validated.
 
     Args:
         config: Config file of a distiller.
-        checkpoint: File that its training wrote, opened as plain data.
-        out_dir: Folder for ``<name>.py`` and ``<name>.pth``, named after ``config``; made where
-            it is missing.
+        checkpoint: Checkpoint of its training; opened as plain data.
+        out_dir: Folder for ``<name>.py`` and ``<name>.pth``, named after ``config``; created if it
+            does not exist.
 
     Returns:
         The two files.
 
     Raises:
-        FileExistsError: One of the files is there already.
-        FileNotFoundError: The config or the checkpoint is not there.
+        FileExistsError: One of the files exists.
+        FileNotFoundError: The config or the checkpoint does not exist.
         ModuleNotFoundError: The config is of MMPretrain, which is not installed.
         ValueError: The config has no distiller, the checkpoint is not of its training, or
             something in the config works only with this package.
@@ -74,7 +83,7 @@ def export_student(
     files = [Path(out_dir, Path(config).stem + suffix) for suffix in ('.py', '.pth')]
     for file in files:
         if file.exists():
-            raise FileExistsError(f'{file} is there already: name another folder, or remove it')
+            raise FileExistsError(f'{file} exists already: name another folder, or remove it')
     cfg = load_config(config, splits=()).to_dict()
     task = task_of(cfg)
     _check_config(task, cfg, config)
@@ -85,7 +94,7 @@ def export_student(
     text = Config(deployed).pretty_text
     meta = dict(cfg=text)
     if 'dataset_meta' in saved['meta']:
-        meta['dataset_meta'] = _plain(saved['meta']['dataset_meta'])
+        meta['dataset_meta'] = _without_numpy(saved['meta']['dataset_meta'])
     _write(
         files, ''.join(f'# {note}\n' for note in notes) + text, dict(meta=meta, state_dict=weights)
     )
@@ -93,7 +102,13 @@ def export_student(
 
 
 def _write(files: list[Path], text: str, saved: dict) -> None:
-    """Write both elsewhere first: one without the other would stand in the next export's way."""
+    """Write both files, or none: one alone would stop the next export.
+
+    Args:
+        files: The config and the checkpoint.
+        text: Text of the config.
+        saved: Content of the checkpoint.
+    """
     folder = files[0].parent
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder) as unfinished:
@@ -105,18 +120,19 @@ def _write(files: list[Path], text: str, saved: dict) -> None:
 
 
 def _check_config(task: Task, cfg: dict, config: str | os.PathLike) -> None:
+    """Refuse a config that cannot be exported."""
     kind = cfg.get('model', {}).get('type')
     if not _is(task.distiller, kind):
         raise ValueError(
-            f'{config}: its model is no {task.distiller} but {kind}: it is not distilled, and '
-            'its own config and checkpoint are what it is deployed with'
+            f'{config}: model.type is {kind}, not {task.distiller}: it is not distilled, and '
+            'can be deployed with its config and checkpoint as they are'
         )
     if 'test_dataloader' not in cfg:
-        raise ValueError(f'{config} has no test_dataloader, whose pipeline reads the images')
+        raise ValueError(f'{config} has no test_dataloader: its pipeline is needed to read images')
 
 
 def _is(name: str | None, kind: Any) -> bool:
-    """Whether a type in a config is a class of this name."""
+    """Return whether a type in a config is the name of this class, with or without a scope."""
     return isinstance(kind, str) and kind.rpartition('.')[2] == name
 
 
@@ -127,22 +143,42 @@ def _check_view(
     view: str,
     config: str | os.PathLike,
 ) -> None:
-    """Refuse what another stage trained: student and assistant have the same weights by name."""
-    trained = _trained_view(task.distiller, saved.get('meta', {}).get('cfg', ''))
+    """Refuse the checkpoint of another stage.
+
+    The weights of student and assistant have the same names and shapes, so they do not tell.
+    """
+    trained = _trained_view(task.distiller, saved)
     if trained is None:
         raise ValueError(
-            f"{checkpoint} is not a distiller's checkpoint: the config that it carries has no "
-            f'{task.distiller}. Name a checkpoint that the training of a distiller wrote'
+            f"{checkpoint} is not a distiller's checkpoint: it was not trained as "
+            f'{task.distiller}. Name a checkpoint of the training that {config} describes'
         )
     if trained != view:
         raise ValueError(
             f'{checkpoint} was trained on the view {trained!r}, but {config} describes a model '
-            f'that reads {view!r}: is it the checkpoint of another stage?'
+            f'that reads {view!r}: name the checkpoint of the same stage'
         )
 
 
-def _trained_view(distiller: str, text: str) -> str | None:
-    """The view of the distiller in the text of a config, which is parsed but not run."""
+def _trained_view(distiller: str, saved: dict) -> str | None:
+    """Return the view that a checkpoint's student was trained on; None if it was not distilled.
+
+    Args:
+        distiller: Class name of the task's distiller.
+        saved: The checkpoint. ``TeacherHook`` has written into it what was trained.
+    """
+    if 'pd_mmdet' not in saved:
+        return _view_in_config(distiller, saved.get('meta', {}).get('cfg', ''))
+    trained = saved['pd_mmdet']
+    return trained['view'] if trained['distiller'] == distiller else None
+
+
+def _view_in_config(distiller: str, text: str) -> str | None:
+    """Find the view in the config that a checkpoint carries, which is parsed but not run.
+
+    For checkpoints that do not say what was trained: those of version 0.1, and of trainings
+    without ``TeacherHook``.
+    """
     try:
         calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
     except SyntaxError:
@@ -159,7 +195,7 @@ def _trained_view(distiller: str, text: str) -> str | None:
 
 
 def _deployed_config(task: Task, cfg: dict) -> tuple[dict, list[str]]:
-    """The config to write, and what to say at its top."""
+    """Return the config to write, and the comments for its first lines."""
     distiller = cfg['model']
     preprocessor = distiller.get('data_preprocessor') or cfg.get('data_preprocessor')
     model = with_preprocessor(distiller['student'], preprocessor)
@@ -169,14 +205,14 @@ def _deployed_config(task: Task, cfg: dict) -> tuple[dict, list[str]]:
             cfg.get('custom_imports') or {}
         )
         return deployed, [
-            f'An assistant: it needs the package {PACKAGE}, which this config imports, and reads '
-            'large images.'
+            f'An assistant: it reads large images, and needs the package {PACKAGE}, which this '
+            'config imports.'
         ]
     small = distiller.get('view', 'lr') == 'lr'
     change = partial(deployed_pipeline, ratio=distiller['ratio']) if small else without_views
-    deployed = _with_pipelines(deployed, change)
+    deployed = replace(deployed, partial(_changed_pipeline, change))
     notes = [
-        f'A distilled student, plain {task.library}: its pipelines are for files that are small.'
+        f'A distilled student, plain {task.library}: its pipelines read files that are small.'
         if small
         else f'A distilled assistant, plain {task.library}: it reads large images.'
     ]
@@ -186,64 +222,50 @@ def _deployed_config(task: Task, cfg: dict) -> tuple[dict, list[str]]:
     return _without_package(task, deployed, notes), notes
 
 
-def _with_pipelines(node: Any, change: Callable[[list], list]) -> Any:
-    """A config whose pipelines don't make the views, but are given one."""
-    if isinstance(node, (list, tuple)):
-        return type(node)(_with_pipelines(inner, change) for inner in node)
-    if not isinstance(node, dict):
-        return node
-    return {
-        key: change(inner)
-        if key in ('pipeline', 'tta_pipeline') and makes_small(inner)
-        else _with_pipelines(inner, change)
-        for key, inner in node.items()
-    }
+def _changed_pipeline(change: Callable[[list], list], place: Place, value: Any) -> Any:
+    """Change a pipeline that makes the views; return any other value as it is."""
+    is_pipeline = place and place[-1] in ('pipeline', 'tta_pipeline')
+    return change(value) if is_pipeline and makes_small(value) else value
 
 
 def _other_imports(imports: dict | None) -> dict | None:
-    """What a config imports besides this package."""
+    """Return ``custom_imports`` without this package; None if nothing is left."""
     if not imports:
         return None
     names = imports['imports']
     names = [names] if isinstance(names, str) else names
-    others = [name for name in names if name.partition('.')[0] != PACKAGE]
-    return imports | dict(imports=others) if others else None
+    kept = [name for name in names if name.partition('.')[0] != PACKAGE]
+    return imports | dict(imports=kept) if kept else None
 
 
-def _without_package(task: Task, node: Any, notes: list[str], path: str = '') -> Any:
-    """A config in which nothing is this package's: a dataset becomes the one that it extends.
+def _without_package(task: Task, cfg: dict, notes: list[str]) -> dict:
+    """Return a config in which each dataset of this package is the one that it extends.
 
     Raises:
-        ValueError: There is anything else of this package.
+        ValueError: The config has another part of this package.
     """
-    if isinstance(node, (list, tuple)):
-        return type(node)(
-            _without_package(task, inner, notes, f'{path}.{index}')
-            for index, inner in enumerate(node)
-        )
-    if not isinstance(node, dict):
-        return node
-    node = {
-        key: _without_package(task, inner, notes, f'{path}.{key}'.lstrip('.'))
-        for key, inner in node.items()
-    }
-    name = str(node.get('type')).rpartition('.')[2]
-    if name not in _registered(task.scope):
-        return node
-    stock = stock_dataset(node)
-    if not stock:
-        raise ValueError(
-            f'{path}: {node["type"]} is part of {PACKAGE}, so no plain {task.library} '
-            'config can have it; change the config of the distiller'
-        )
-    note = f'{name} is part of {PACKAGE}; here is {stock["type"]}, which it extends.'
-    if note not in notes:
-        notes.append(note)
-    return node | stock
+    registered = set(_registered(task.scope))
+
+    def stock(place: Place, value: Any) -> Any:
+        name = str(value.get('type')).rpartition('.')[2] if isinstance(value, dict) else None
+        if name not in registered:
+            return value
+        dataset = stock_dataset(value)
+        if not dataset:
+            raise ValueError(
+                f'{dotted(place)}: {value["type"]} is part of {PACKAGE}, so a plain '
+                f'{task.library} config cannot have it; change the config of the distiller'
+            )
+        note = f'{name} is part of {PACKAGE}; {dataset["type"]}, which it extends, replaces it.'
+        if note not in notes:
+            notes.append(note)
+        return value | dataset
+
+    return replace(cfg, stock)
 
 
 def _registered(scope: str) -> Iterator[str]:
-    """Names of what this package adds to a library's registries, and to MMEngine's."""
+    """Yield the names that this package adds to a library's registries, and to MMEngine's."""
     for library in (scope, 'mmengine'):
         for registry in vars(import_module(f'{library}.registry')).values():
             if isinstance(registry, Registry):
@@ -259,13 +281,13 @@ def _weights(
     model: dict,
     config: str | os.PathLike,
 ) -> dict[str, torch.Tensor]:
-    """The state dict of a model, with its modules' versions, filled from a checkpoint.
+    """Return a model's state dict, which knows its modules' versions, with a checkpoint's weights.
 
     EMAHook puts the averaged weights into ``state_dict`` and the others into ``ema_state_dict``.
     """
     init_default_scope(task.scope)
-    # As the runner builds it: two-stage detectors read `train_cfg.rpn`, which a plain dict has not.
-    # A copy, since models write into the config that they are built from.
+    # A ConfigDict, as the runner has it: two-stage detectors read `train_cfg.rpn` as an attribute.
+    # A copy: models write into the config that they are built from.
     state_dict = task.models.build(ConfigDict(deepcopy(model))).state_dict()
     weights = student_part(saved)
     check_fits(weights, state_dict, str(checkpoint), f'the student of {config}')
@@ -273,10 +295,8 @@ def _weights(
     return state_dict
 
 
-def _plain(value: Any) -> Any:
-    """A value without NumPy's types, which torch's own loader of weights refuses."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_plain(inner) for inner in value)
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+def _without_numpy(value: Any) -> Any:
+    """Return a value without NumPy's types, which torch's own loader of weights refuses."""
+    return apply_to(
+        value, lambda inner: isinstance(inner, (np.ndarray, np.generic)), lambda x: x.tolist()
+    )

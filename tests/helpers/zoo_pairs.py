@@ -12,7 +12,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.hub import get_config
 
-from pd_mmdet.workbench.deploy import deployed_pipeline
+from pd_mmdet.workbench.configs import Place, replace
+from pd_mmdet.workbench.deployed_data import deployed_pipeline
 
 FPN = dict(
     backbone=dict(depth=18, stem_channels=8, base_channels=8),
@@ -78,35 +79,34 @@ def with_masks(glyphs: Path) -> Path:
     return glyphs
 
 
-def on_glyphs(value: Any, data: Path, split: str) -> Any:
-    """A part of a config with every dataset replaced by two images of glyphs."""
-    if isinstance(value, (list, tuple)):
-        return type(value)(on_glyphs(inner, data, split) for inner in value)
-    if not isinstance(value, dict):
-        return value
-    if value.get('type') in ('CocoDataset', 'VOCDataset'):
-        annotations = data / f'masks_{split}.json'
-        classes = [one['name'] for one in json.loads(annotations.read_text())['categories']]
-        return dict(
-            type='CocoDataset',
-            ann_file=str(annotations),
-            data_prefix=dict(img=str(data / split)),
-            metainfo=dict(classes=classes),
-            test_mode=split == 'val',
-            indices=2,
-            pipeline=value['pipeline'],
-        )
-    once = dict(times=1) if 'times' in value else {}
-    return {key: on_glyphs(inner, data, split) for key, inner in value.items()} | once
+def on_glyphs(cfg: dict, data: Path, split: str) -> dict:
+    """A dataloader's config with every dataset replaced by two images of glyphs."""
+    annotations = data / f'masks_{split}.json'
+    classes = [one['name'] for one in json.loads(annotations.read_text())['categories']]
+
+    def replaced(_: Place, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        if value.get('type') in ('CocoDataset', 'VOCDataset'):
+            return dict(
+                type='CocoDataset',
+                ann_file=str(annotations),
+                data_prefix=dict(img=str(data / split)),
+                metainfo=dict(classes=classes),
+                test_mode=split == 'val',
+                indices=2,
+                pipeline=value['pipeline'],
+            )
+        return value | (dict(times=1) if 'times' in value else {})
+
+    return replace(cfg, replaced)
 
 
-def without_weights(model: Any) -> Any:
-    """A model's config that loads no weights, with norms that run on a CPU."""
-    if isinstance(model, list):
-        return [without_weights(inner) for inner in model]
-    if not isinstance(model, dict):
-        return 'BN' if model == 'SyncBN' else model
-    return {key: without_weights(inner) for key, inner in model.items() if key != 'init_cfg'}
+def without_weights(_: Place, value: Any) -> Any:
+    """A part of a model's config that loads no weights, with norms that run on a CPU."""
+    if isinstance(value, dict):
+        return {key: inner for key, inner in value.items() if key != 'init_cfg'}
+    return 'BN' if value == 'SyncBN' else value
 
 
 def tiny(name: str, slim: dict, data: Path) -> Config:
@@ -114,7 +114,7 @@ def tiny(name: str, slim: dict, data: Path) -> Config:
     cfg = get_config(f'mmdet::{name}')
     cfg.merge_from_dict(dict(model=slim))
     said = cfg.to_dict()
-    said['model'] = without_weights(said['model'])
+    said['model'] = replace(said['model'], without_weights)
     for key in said:
         if key.endswith('_dataloader') or 'pipeline' in key or key == 'custom_hooks':
             said[key] = deployed_pipeline([said[key]], 4)[0]

@@ -13,6 +13,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 
+import pd_mmdet
 from pd_mmdet.checkpoint import load_data
 
 GLYPHS = ('O', 'Q', 'C', 'G', 'E', 'F', '1', 'I', '7', 'T')
@@ -214,16 +215,30 @@ def test_a_teacher_of_the_same_classes(distiller, teacher, make_runner, tmp_path
 # Resume.
 
 
-def test_the_checkpoint_says_which_teacher_it_had(distiller, make_runner, tmp_path):
+def test_the_checkpoint_says_what_was_trained(distiller, make_runner, tmp_path):
     runner = make_runner('run', distiller, [HOOK])
     runner.train()
     checkpoint = load_data(saved(tmp_path))
     assert checkpoint['teacher'] == dict(fingerprint=runner.model.teacher.fingerprint)
     assert runner.model.teacher.fingerprint
+    assert checkpoint['pd_mmdet'] == dict(
+        version=pd_mmdet.__version__,
+        distiller='AFPDistiller',
+        view='lr',
+        ratio='2',
+        teacher_fingerprint=runner.model.teacher.fingerprint,
+    )
 
 
-def test_resume_with_the_same_teacher_and_with_another(distiller, teacher, make_runner, tmp_path):
+@pytest.mark.parametrize('version', ['0.1', 'now'])
+def test_resume_with_the_same_teacher_and_with_another(
+    distiller, teacher, make_runner, tmp_path, version
+):
     make_runner('run', distiller, [HOOK]).train()
+    if version == '0.1':
+        checkpoint = load_data(saved(tmp_path))
+        del checkpoint['pd_mmdet']
+        torch.save(checkpoint, saved(tmp_path))
     options = dict(load_from=str(saved(tmp_path)), resume=True)
     make_runner('same', distiller, [HOOK], **options).train()
 

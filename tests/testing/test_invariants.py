@@ -33,7 +33,7 @@ def test_an_assistant_passes(pair):
 
 def test_1_another_key(pair):
     pair.assistant.more = torch.nn.Linear(1, 1)
-    with pytest.raises(AssertionError, match=r"other keys: \['more.bias', 'more.weight'\]"):
+    with pytest.raises(AssertionError, match=r"different keys: \['more.bias', 'more.weight'\]"):
         check_weights(pair)
 
 

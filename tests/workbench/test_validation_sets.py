@@ -2,8 +2,8 @@ import pytest
 from mmengine.config import Config
 
 from pd_mmdet.workbench.validation_sets import (
-    given_metrics,
-    metric_of_each,
+    all_metrics,
+    metric_of_each_set,
     pipeline_of,
     validation_sets,
 )
@@ -48,7 +48,7 @@ def test_one_set_has_no_name(dataset):
 def test_sets_are_called_as_mmdetection_calls_them():
     cfg = config(concatenated(DAY, NIGHT), of_each('sun', 'moon'))
     assert validation_sets(cfg) == dict(sun=DAY, moon=NIGHT)
-    assert [one.ann_file for one in metric_of_each(cfg)] == ['sun.json', 'moon.json']
+    assert [one.ann_file for one in metric_of_each_set(cfg)] == ['sun.json', 'moon.json']
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_else_by_their_files_or_numbers(datasets, names):
     for evaluator in (None, dict(type='CocoMetric'), of_each('1st', '2nd', '3rd', '4th')):
         cfg = config(concatenated(*datasets), evaluator)
         assert list(validation_sets(cfg)) == names
-    assert metric_of_each(cfg) == []
+    assert metric_of_each_set(cfg) == []
 
 
 def test_what_chooses_images_or_has_a_pipeline_stays():
@@ -87,4 +87,4 @@ def test_what_chooses_images_or_has_a_pipeline_stays():
     ],
 )
 def test_metrics_however_they_are_written(evaluator):
-    assert given_metrics(config(DAY, evaluator)) == [dict(type='CocoMetric')]
+    assert all_metrics(config(DAY, evaluator)) == [dict(type='CocoMetric')]

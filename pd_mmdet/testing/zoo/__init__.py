@@ -1,1 +1,1 @@
-"""AFP tried on MMDetection's configs."""
+"""Try AFP, and the chain of commands, on MMDetection's configs (its model zoo)."""

@@ -1,9 +1,9 @@
-"""The way of a user through the commands, tried on a config of the zoo.
+"""Try the commands one after the other, as a user would, on a config of the zoo.
 
-A recipe is made of the config, every stage of it is trained for two iterations, the table and the
-picture are made, the student is exported and used where this package cannot be imported, and the
-costs are reported. Pipelines, hooks, losses and metrics are the config's own; the network is
-narrow, the images are a few small ones, and the sizes in the pipelines follow them.
+A recipe is made of the config, each stage is trained for two iterations, the table and the picture
+are made, the student is exported and used where this package cannot be imported, and the costs are
+reported. Pipelines, hooks, losses and metrics are those of the config. The network is narrow, the
+images are few and small, and the sizes in the pipelines become smaller with them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from mmengine.visualization import Visualizer
 from ...checkpoint import load_data
 from ...distillers.teacher import student_part
 from ...transforms import LowResolution
-from ...workbench.deploy import deployed_pipeline
+from ...workbench.configs import Place, key_of, replace
+from ...workbench.deployed_data import deployed_pipeline
 from ...workbench.stages import stage as stages
 from ...workbench.stages.evaluate import build_model
 from .configs import light, read_config
@@ -43,10 +44,10 @@ from .data import write_coco, write_voc
 RATIO = 2
 CHANNELS = ('channels', 'num_deconv_filters')
 ONCE = dict(times=1, switch_epoch=1, num_last_epochs=1)
-"""One repetition of the data; and what changes late in the training does so in its second epoch."""
+"""Values that let the data come once an epoch, and late changes in the second epoch."""
 
 STOCK = 'MMDetection itself: '
-"""How a reason begins that is not this package's."""
+"""First words of a reason that is not in this package."""
 
 STEPS = ('recipe', 'training', 'table', 'picture', 'export', 'prediction', 'costs')
 
@@ -56,11 +57,11 @@ class Link(NamedTuple):
 
     Args:
         config: Path of a config of the zoo.
-        narrower: By how much its channels are divided.
-        smaller: By how much the sizes in its pipelines are divided.
-        classes: Names of the classes of the data; None: the config's own.
-        masks: How annotations say masks, ``'polygon'`` or ``'rle'``.
-        hard: There are crowds and an image without objects.
+        narrower: Divisor of its channels.
+        smaller: Divisor of the sizes in its pipelines.
+        classes: Names of the classes of the data; None: those of the config.
+        masks: Format of masks in the annotations, ``'polygon'`` or ``'rle'``.
+        hard: Whether the data have crowds and an image without objects.
     """
 
     config: str
@@ -77,13 +78,13 @@ class Link(NamedTuple):
         return f'{name}, classes of its own' if self.classes else name
 
 
-OWN = ('disc', 'box', 'ring')
+CLASSES = ('disc', 'box', 'ring')
 CHAIN = (
-    Link('retinanet/retinanet_r50_fpn_1x_coco.py', classes=OWN),
+    Link('retinanet/retinanet_r50_fpn_1x_coco.py', classes=CLASSES),
     Link('ssd/ssd300_coco.py', narrower=1, smaller=1),
     Link('yolo/yolov3_mobilenetv2_8xb24-320-300e_coco.py', narrower=1, smaller=2),
     Link('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'),
-    Link('atss/atss_r50_fpn_1x_coco.py', classes=OWN),
+    Link('atss/atss_r50_fpn_1x_coco.py', classes=CLASSES),
     Link('gfl/gfl_r50_fpn_1x_coco.py'),
     Link('paa/paa_r50_fpn_1x_coco.py'),
     Link('vfnet/vfnet_r50_fpn_1x_coco.py'),
@@ -94,10 +95,10 @@ CHAIN = (
     Link('centernet/centernet_r18_8xb16-crop512-140e_coco.py'),
     Link('faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'),
     Link('pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py'),
-    Link('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py', classes=OWN),
+    Link('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py', classes=CLASSES),
     Link('mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'),
-    Link('mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', classes=OWN, masks='rle', hard=True),
-    Link('cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco.py', classes=OWN),
+    Link('mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', classes=CLASSES, masks='rle', hard=True),
+    Link('cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco.py', classes=CLASSES),
     Link('rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py', narrower=3),
 )
 """The kinds of detectors that are tried."""
@@ -114,10 +115,10 @@ for line in sys.stdin:
 """
 
 
-class Stranger:
+class StockProcess:
     """A process that has MMDetection, but not this package; to be used in a ``with`` block."""
 
-    def __enter__(self) -> Stranger:
+    def __enter__(self) -> StockProcess:
         pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.process = subprocess.Popen([sys.executable, '-c', PREDICT], text=True, **pipes)
         return self
@@ -127,10 +128,16 @@ class Stranger:
         self.process.communicate()
 
     def predict(self, config: Path, weights: Path, image: Path, out: Path) -> dict[str, list]:
-        """What the detector of a config finds in an image file; ``out`` is a file for the answer.
+        """Let the detector of a config predict for an image file.
+
+        Args:
+            config: File of the config.
+            weights: File of the weights.
+            image: File of the image.
+            out: File in which the process writes the predictions.
 
         Raises:
-            RuntimeError: It cannot; with the last line that the process wrote.
+            RuntimeError: The prediction fails; the message is the last line of the process.
         """
         files = [str(file) for file in (config, weights, image, out)]
         self.process.stdin.write(json.dumps(files) + '\n')
@@ -143,16 +150,16 @@ class Stranger:
                 raise RuntimeError(self.process.stderr.read().strip().rpartition('\n')[2])
 
 
-def run_chain(link: Link, folder: Path, stranger: Stranger) -> dict[str, str]:
-    """Go through all steps, until one fails.
+def run_chain(link: Link, folder: Path, stock: StockProcess) -> dict[str, str]:
+    """Try all steps until one fails.
 
     Args:
         link: The config.
-        folder: A new folder for everything that is made.
-        stranger: Predicts with what is exported.
+        folder: New folder for all files.
+        stock: Predicts with the exported student.
 
     Returns:
-        For each step that was tried why it failed, ``''`` where it did not.
+        Step that was tried → why it failed; ``''`` if it did not.
     """
     folder.mkdir(parents=True)
     config = write_config(link, folder)
@@ -165,7 +172,7 @@ def run_chain(link: Link, folder: Path, stranger: Stranger) -> dict[str, str]:
         export=partial(
             _run, 'export_student', recipe / 'student.py', _trained(work), folder / 'deployed'
         ),
-        prediction=partial(_check_predictions, folder, stranger),
+        prediction=partial(_check_predictions, folder, stock),
         costs=partial(_report_costs, folder),
     )
     outcome: dict[str, str] = {}
@@ -184,13 +191,13 @@ def run_chain(link: Link, folder: Path, stranger: Stranger) -> dict[str, str]:
 
 
 def _stock_fails(work: Path) -> bool:
-    """Whether it was the training of the first stage that failed: a plain detector's."""
+    """Return whether the training of the first stage failed, which is a plain detector's."""
     teacher = work / 'teacher'
     return teacher.is_dir() and not (teacher / 'finished.txt').is_file()
 
 
 def write_config(link: Link, folder: Path, epochs: int = 2) -> Path:
-    """Write the data, and the config as it trains on them for a few short epochs."""
+    """Write the data, and the config that trains on them for a few short epochs."""
     data = folder / 'data'
     if 'voc' in link.config:
         write_voc(data)
@@ -206,27 +213,14 @@ def write_config(link: Link, folder: Path, epochs: int = 2) -> Path:
         cfg[f'{split}_dataloader'] |= dict(batch_size=2, num_workers=0, persistent_workers=False)
     cfg['train_cfg'] = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=epochs)
     file = folder / f'{Path(link.config).stem}.py'
-    edited = _edited(cfg, partial(_edit, link, data))
+    edited = replace(cfg, partial(_edit, link, data))
     Config(edited, format_python_code=False).dump(file)  # formatting takes seconds
     return file
 
 
-def _edited(node: Any, edit: Callable[[str, Any], Any], key: str = '') -> Any:
-    """A config in which every value, the inner ones first, is what ``edit`` makes of it.
-
-    Args:
-        node: Not changed.
-        edit: Takes a key and its value, or that of the list in which the value is.
-        key: The node's.
-    """
-    if isinstance(node, dict):
-        return edit(key, {name: _edited(value, edit, name) for name, value in node.items()})
-    if isinstance(node, (list, tuple)):
-        return edit(key, type(node)(_edited(item, edit, key) for item in node))
-    return edit(key, node)
-
-
-def _edit(link: Link, data: Path, key: str, value: Any) -> Any:
+def _edit(link: Link, data: Path, place: Place, value: Any) -> Any:
+    """Return the new value of an option for small data and a narrow network."""
+    key = key_of(place)
     if isinstance(value, str):
         for folder in ('data/coco/', 'data/VOCdevkit/'):
             value = value.replace(folder, f'{data}/')
@@ -272,27 +266,27 @@ def run_python(words: list[object]) -> str:
         words: A file, or ``-m`` and a module with a ``main``; then the arguments.
 
     Returns:
-        What it writes to the screen.
+        Its output on the screen.
 
     Raises:
-        SystemExit: It ends with an error.
+        SystemExit: The command ends with an error.
     """
-    argv, said = [str(word) for word in words], StringIO()
+    argv, output = [str(word) for word in words], StringIO()
     if argv[0] == '-m':
         argv = argv[1:]
         start = import_module(argv[0]).main
     else:
         start = partial(runpy.run_path, argv[0], run_name='__main__')
     at_end = signal.getsignal(signal.SIGTERM)  # train_tas.py sets its own
-    # Of each name MMEngine has one visualizer a process, with the folder of the first run.
+    # MMEngine keeps one visualizer of each name in a process, with the folder of the first run.
     for kind in (Visualizer, *Visualizer.__subclasses__()):
         kind._instance_dict.clear()
     with (
         patch.object(sys, 'argv', argv),
         # Configs are written as they are: making them pretty takes most of the time.
         patch('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, False)),
-        redirect_stdout(said),
-        redirect_stderr(said),
+        redirect_stdout(output),
+        redirect_stderr(output),
         # In a process of its own each stage would import everything again.
         patch.object(stages, '_run', lambda command: run_python(command[1:])),
     ):
@@ -300,11 +294,11 @@ def run_python(words: list[object]) -> str:
             start()
         finally:
             signal.signal(signal.SIGTERM, at_end)
-    return said.getvalue()
+    return output.getvalue()
 
 
 def _check_table(work: Path) -> None:
-    """The results of all stages are there, and are numbers."""
+    """Check that all stages have results, which are finite numbers."""
     rows = json.loads((work / 'results.json').read_text())['rows']
     names = [row['name'] for row in rows]
     assert names == ['teacher', 'assistant', 'student', 'baseline', 'baseline_long'], names
@@ -319,13 +313,13 @@ def _check_picture(work: Path) -> None:
     assert cv2.imread(str(work / 'comparison.png')) is not None, 'no comparison.png'
 
 
-def _check_predictions(folder: Path, stranger: Stranger) -> None:
-    """What is exported finds in a really small file what the trained student finds in it."""
+def _check_predictions(folder: Path, stock: StockProcess) -> None:
+    """Check that the exported student predicts for a small file what the trained student does."""
     config, weights = (folder / 'deployed' / f'student{ending}' for ending in ('.py', '.pth'))
     large = cv2.imread(str(next((folder / 'data').rglob('*.jpg'))))
     image = folder / 'small.png'
     cv2.imwrite(str(image), LowResolution(RATIO, views=['lr'])(dict(img=large))['img'])
-    found = stranger.predict(config, weights, image, folder / 'found.json')
+    found = stock.predict(config, weights, image, folder / 'found.json')
 
     model = build_model(Config.fromfile(folder / 'recipe' / 'student.py'))
     model.load_state_dict(student_part(load_data(_trained(folder / 'work'))))

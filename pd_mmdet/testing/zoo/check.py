@@ -1,4 +1,4 @@
-"""One config of the zoo, built as student and assistant and checked."""
+"""Build a config of the zoo as student and assistant, and check their invariants."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ from .stand_ins import stand_ins
 
 
 class Verdict(NamedTuple):
-    """What came of a config, and why.
+    """The result of a check.
 
-    ``'aligned'``, ``'refused'``, ``'cannot predict'`` (it is aligned, but the plain detector's
-    prediction fails in MMDetection), ``'broken'`` (MMDetection cannot build it) or ``'fails'``.
+    Args:
+        config: The config.
+        status: ``'aligned'``, ``'refused'``, ``'cannot predict'`` (it is aligned, but the plain
+            detector's prediction fails in MMDetection), ``'broken'`` (MMDetection cannot build it)
+            or ``'fails'``.
+        reason: Why it is not aligned.
     """
 
     config: str
@@ -32,18 +36,18 @@ class Verdict(NamedTuple):
 
 
 def prepare_process() -> None:
-    """What :func:`check_config` wants of its process, which is then quiet and takes one core."""
+    """Prepare a process for :func:`check_config`: quiet, and on one core."""
     torch.set_num_threads(1)
     warnings.simplefilter('ignore')
     MMLogger.get_instance('mmengine', log_level='ERROR')
     register_all_modules()
-    gc.freeze()  # datasets collect garbage when they are built: not among what is imported
+    gc.freeze()  # building a dataset collects garbage, which is slow with all imported objects
 
 
 def check_config(name: str, ratio: Fraction) -> Verdict:
     """Build a config of the zoo and its assistant, check invariants 1 to 4, and predict.
 
-    Its stock pipelines are tried, too, with ``LowResolution`` in them.
+    The config's pipelines are tried, too, with ``LowResolution`` in them.
     """
     try:
         cfg = read_config(name)
@@ -86,6 +90,6 @@ def _is_built(model_cfg: dict) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    """Of a message; its kind too where no check of ours has failed."""
+    """Return the first line of a message, with the type of the error unless a check failed."""
     line = (str(error).splitlines() or [''])[0][:300]
     return line if isinstance(error, AssertionError) and line else f'{type(error).__name__}: {line}'

@@ -1,67 +1,54 @@
-"""MMDetection's configs, and what a detector's config says of its parts and annotations."""
+"""Read MMDetection's configs, and find out their parts and annotations."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import mmdet
 from mmengine.config import Config, ConfigDict
 
+from ...pixel_options import type_name
+from ...workbench.configs import Place, key_of, replace, walk
 from ..noise import Annotations
 
 ROOT = Path(mmdet.__path__[0], '.mim', 'configs')
 ROLES = ('neck', 'head', 'coder', 'assigner', 'generator', 'extractor', 'roi_layer')
 MOST = dict(num=64, max_per_img=20, stacked_convs=1, num_convs=1)
-"""Of these options, the largest values that are tried: more of the same takes longer only."""
+"""Largest values of these options that are tried: more of the same only takes longer."""
 
 
 def find_configs() -> list[str]:
-    """All files under :data:`ROOT` that may describe a model, as paths relative to it."""
+    """List all files under :data:`ROOT` that may have a model, as paths relative to it."""
     names = (path.relative_to(ROOT).as_posix() for path in ROOT.rglob('*.py'))
     return sorted(name for name in names if not name.startswith(('_base_/', 'common/')))
 
 
 def read_config(name: str, imports: bool = True) -> Config:
-    """A config of the zoo, or of a path, with or without the modules that it asks for."""
+    """Read a config of the zoo, or a file, with or without its ``custom_imports``."""
     path = ROOT / name
     return Config.fromfile(path if path.is_file() else name, import_custom_modules=imports)
 
 
 def parts(model_cfg: dict) -> tuple[str, ...]:
-    """The types of a detector, its necks, heads, coders, assigners and so on: one combination."""
-    found = {_type(model_cfg)}
-    for role, node in _nodes(model_cfg):
-        if role:
-            found.add(_type(node))
-    return (_type(model_cfg), *sorted(found - {_type(model_cfg)}))
+    """Return the types of a detector and of its necks, heads, coders, assigners and so on."""
+    detector = type_name(model_cfg)
+    found = {type_name(node) for place, node in _typed(model_cfg) if key_of(place).endswith(ROLES)}
+    return (detector, *sorted(found - {detector}))
 
 
-def _type(node: dict) -> str:
-    kind = node['type']
-    return getattr(kind, '__name__', kind)
-
-
-def _nodes(node: Any, role: str | None = None) -> Iterator[tuple[str | None, dict]]:
-    """All dicts with a type inside of a config, and which of the roles the key gives them."""
-    if isinstance(node, (list, tuple)):
-        for item in node:
-            yield from _nodes(item, role)
-    elif isinstance(node, dict):
-        if 'type' in node:
-            yield role, node
-        for key, value in node.items():
-            yield from _nodes(value, next((own for own in ROLES if key.endswith(own)), None))
+def _typed(cfg: Any) -> Iterator[tuple[Place, dict]]:
+    """Yield all dicts with a type inside of a config, and their places."""
+    return ((place, node) for place, node in walk(cfg) if isinstance(node, dict) and 'type' in node)
 
 
 def representatives(combinations: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:
-    """For each distinct combination the plainest of its configs, and all of them.
+    """Return the plainest config of each combination of parts → all configs that have it.
 
     Args:
-        combinations: For each config its parts.
+        combinations: Config → its parts.
     """
     same = defaultdict(list)
     for name, combination in combinations.items():
@@ -75,49 +62,43 @@ def _plainness(name: str) -> tuple:
 
 
 def annotations_of(cfg: Config) -> Annotations:
-    """What the training pipeline of a config loads, as far as noise can imitate it."""
+    """Return which annotations the training pipeline of a config loads."""
     loads = [
-        node for _, node in _nodes(cfg.get('train_dataloader', {})) if 'Annotations' in _type(node)
+        node
+        for _, node in _typed(cfg.get('train_dataloader', {}))
+        if 'Annotations' in type_name(node)
     ]
     kinds = set(parts(cfg.model))
     masks = 'BoxInst' in kinds or any(
-        node.get('with_mask', 'Panoptic' in _type(node)) for node in loads
+        node.get('with_mask', 'Panoptic' in type_name(node)) for node in loads
     )
     bitmaps = all(node.get('poly2mask', True) for node in loads)
-    classes = [node['num_classes'] for _, node in _nodes(cfg.model) if 'num_classes' in node]
+    classes = [node['num_classes'] for _, node in _typed(cfg.model) if 'num_classes' in node]
     return Annotations(
         classes=min(classes, default=1),
         masks=('bitmap' if bitmaps else 'polygon') if masks else None,
-        sem_seg=any(node.get('with_seg', 'Panoptic' in _type(node)) for node in loads),
+        sem_seg=any(node.get('with_seg', 'Panoptic' in type_name(node)) for node in loads),
         proposals='FastRCNN' in kinds,
         pairwise='BoxInst' in kinds,
     )
 
 
 def light(model_cfg: dict) -> ConfigDict:
-    """The same parts with fewer convolutions and samples, and no file to load.
+    """Return a model's config with the same parts, but fewer convolutions and samples.
 
-    All detections survive their thresholds, which noise would not reach, and batch norms that
-    need several processes are ordinary ones.
+    Thresholds of scores, which noise would not reach, become 0, and synchronised batch norms become
+    plain ones.
     """
-    cfg = ConfigDict(deepcopy(model_cfg))
-    _lighten(cfg)
-    return cfg
+    return ConfigDict(replace(model_cfg, _lighter))
 
 
-def _lighten(node: Any) -> None:
-    if isinstance(node, (list, tuple)):
-        for item in node:
-            _lighten(item)
-    elif isinstance(node, dict):
-        if node.get('type') in ('SyncBN', 'MMSyncBN'):
-            node['type'] = 'BN'
-        for key, value in node.items():
-            if key in MOST and isinstance(value, int):
-                node[key] = min(value, MOST[key])
-            elif key == 'num_grids':  # of SOLO, which has a map for each cell
-                node[key] = [cells // 8 for cells in value]
-            elif key == 'score_thr' and isinstance(value, float):
-                node[key] = 0.0
-            else:
-                _lighten(value)
+def _lighter(place: Place, value: Any) -> Any:
+    """Return the new value of an option."""
+    key = place[-1] if place else ''
+    if isinstance(value, dict) and value.get('type') in ('SyncBN', 'MMSyncBN'):
+        return value | dict(type='BN')
+    if key in MOST and isinstance(value, int):
+        return min(value, MOST[key])
+    if key == 'num_grids':  # of SOLO, which has a map for each cell
+        return [cells // 8 for cells in value]
+    return 0.0 if key == 'score_thr' and isinstance(value, float) else value

@@ -1,4 +1,4 @@
-"""A few images with objects, in the folders where MMDetection's configs look for COCO and VOC."""
+"""Write a few images with objects, in the folders of COCO and VOC."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ def write_coco(
     """Write ``train2017``, ``val2017`` and their annotations as COCO has them.
 
     Args:
-        root: Where; made if it is missing.
+        root: Folder; created if it does not exist.
         classes: Names of the classes; None: COCO's 80.
-        masks: ``'polygon'`` or ``'rle'``: how an annotation says its mask.
-        hard: One object an image is a crowd, and the last image of each split has no object.
+        masks: Format of the masks, ``'polygon'`` or ``'rle'``.
+        hard: Whether one object of each image is a crowd, and the last image of each split has no
+            object.
     """
     classes = classes or CocoDataset.METAINFO['classes']
     (root / 'annotations').mkdir(parents=True, exist_ok=True)
@@ -86,12 +87,16 @@ def write_voc(root: Path) -> None:
 
 
 def _draw(file: Path, seed: int, classes: int) -> tuple[list[list[int]], list[int]]:
-    """Write an image of rectangles on noise; their boxes (x1 y1 x2 y2, in pixels) and labels."""
+    """Write an image of rectangles on noise.
+
+    Returns:
+        Their boxes (x1, y1, x2, y2, in pixels) and labels.
+    """
     random = np.random.default_rng(seed)
     image = random.integers(0, 80, (*SIZE, 3), dtype=np.uint8)
     labels = random.integers(0, classes, OBJECTS).tolist()
     boxes = []
-    for place in range(OBJECTS):  # each in a quarter of its own
+    for place in range(OBJECTS):  # each in another quarter
         sides = random.integers(20, 44, 2)
         left = 64 * (place % 2) + random.integers(0, 64 - sides[0])
         top = 48 * (place // 2) + random.integers(0, 48 - sides[1])

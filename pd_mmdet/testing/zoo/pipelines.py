@@ -1,4 +1,4 @@
-"""The pipelines of a config, with the views in them, tried on an image with annotations."""
+"""Try the pipelines of a config, with the views in them, on an image with annotations."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ BOXES = np.array([[20, 30, 90, 110], [120, 60, 300, 220], [150, 10, 180, 60]], d
 
 
 def check_pipelines(cfg: Config, annotations: Annotations, ratio: Fraction) -> None:
-    """Run the stock pipelines of training and testing with ``LowResolution`` before they pack.
+    """Run the pipelines of training and testing with ``LowResolution`` before they pack.
 
-    What they load is made instead. A pipeline that cannot be run as it is, without views, is
-    passed over.
+    Noise replaces what they load. A pipeline that fails without views, too, is left out.
 
     Raises:
-        ValueError: One fails because of the views; says which.
+        ValueError: One fails because of the views; the message names it.
     """
     pipelines = Pipelines(cfg)
     for name, pipeline in (pipelines.train | pipelines.test).items():
@@ -37,14 +36,14 @@ def check_pipelines(cfg: Config, annotations: Annotations, ratio: Fraction) -> N
         for each in views:
             try:
                 _run(with_views(pipeline, str(ratio), each, testing), annotations)
-            except Exception as error:  # of anybody's transforms
+            except Exception as error:  # transforms may be custom
                 raise ValueError(f'{name}: {type(error).__name__}: {error}') from error
 
 
 def _runs(pipeline: list[dict], annotations: Annotations) -> bool:
     try:
         _run(pipeline, annotations)
-    except Exception:  # of anybody's transforms
+    except Exception:  # transforms may be custom
         return False
     return True
 
@@ -65,7 +64,7 @@ def _run(pipeline: list[dict], annotations: Annotations) -> dict:
 
 
 def _loaded(pipeline: list[dict], annotations: Annotations) -> dict[str, Any]:
-    """The results of loading transforms: noise with three objects."""
+    """Return what loading transforms would: noise with three objects."""
     img = np.random.RandomState(0).randint(0, 256, (*SIZE, 3), dtype=np.uint8)
     if any(options.get('to_float32') for options in pipeline):
         img = img.astype(np.float32)
@@ -96,6 +95,6 @@ def _masks(form: str) -> BitmapMasks | PolygonMasks:
         corners = [[np.array(box)[[0, 1, 2, 1, 2, 3, 0, 3]]] for box in BOXES]
         return PolygonMasks(corners, *SIZE)
     maps = np.zeros((len(BOXES), *SIZE), dtype=np.uint8)
-    for one, (left, top, right, bottom) in zip(maps, BOXES.astype(int)):
-        one[top:bottom, left:right] = 1
+    for mask, (left, top, right, bottom) in zip(maps, BOXES.astype(int)):
+        mask[top:bottom, left:right] = 1
     return BitmapMasks(maps, *SIZE)

@@ -1,4 +1,4 @@
-"""docs/zoo.md: what AFP makes of MMDetection's configs."""
+"""Make docs/zoo.md: which of MMDetection's configs AFP can align."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Row(NamedTuple):
 
 
 def family(config: str) -> str:
-    """The folder of MMDetection's that a config is in: as a rule, a paper."""
+    """Return the folder of a config in MMDetection, which usually stands for a paper."""
     return PurePath(config).parts[0]
 
 
 def summary(rows: Iterable[Row]) -> str:
-    """How many configs and families there are of each kind, in one sentence."""
+    """Count the configs and families of each status, in one sentence."""
     configs, families = Counter(), defaultdict(set)
     for row in rows:
         configs[row.verdict.status] += len(row.configs)
@@ -44,7 +44,7 @@ def summary(rows: Iterable[Row]) -> str:
 
 
 def markdown(rows: Sequence[Row], unreadable: Sequence[str], command: str) -> str:
-    """The page: a table of families, one of the checked combinations, what could not be read."""
+    """Make the page: tables of families and of checked combinations, and what cannot be read."""
     lines = [
         '# The zoo',
         '',
@@ -72,22 +72,22 @@ def markdown(rows: Sequence[Row], unreadable: Sequence[str], command: str) -> st
 
 
 def with_chain(page: str, chain: str) -> str:
-    """The page with another section on the chain of commands, its last one."""
+    """Replace the section on the chain of commands, which is the last one of the page."""
     return f'{page.partition(CHAIN)[0].rstrip()}\n\n{chain}'
 
 
 def chain_of(page: str) -> str:
-    """The section on the chain of commands of a page, ``''`` if it has none."""
+    """Return the section on the chain of commands of a page; ``''`` if it has none."""
     _, title, text = page.partition(CHAIN)
     return title + text
 
 
 def chain_section(outcomes: dict[str, dict[str, str]], command: str) -> str:
-    """The section on the chain of commands: a row a config, a column a step.
+    """Make the section on the chain of commands: a row for each config, a column for each step.
 
     Args:
-        outcomes: Name of a config → step → why it failed, ``''`` where it did not.
-        command: What made it.
+        outcomes: Name of a config → step → why it failed; ``''`` if it did not.
+        command: The command that made it.
     """
     rows = [(name, *(_step(steps.get(step)) for step in STEPS)) for name, steps in outcomes.items()]
     lines = [
@@ -114,9 +114,7 @@ def _families(rows: Iterable[Row]) -> list[tuple]:
     for row in rows:
         for config in row.configs:
             kinds[family(config)][row.verdict[1:]] += 1
-    return [
-        (name, own.total(), _kinds(own)) for name, own in sorted(kinds.items(), key=lambda x: x[0])
-    ]
+    return [(name, found.total(), _kinds(found)) for name, found in sorted(kinds.items())]
 
 
 def _kinds(kinds: Counter) -> str:

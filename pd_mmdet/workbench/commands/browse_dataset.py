@@ -22,7 +22,7 @@ from mmengine.utils import track_iter_progress
 from mmengine.visualization import Visualizer
 from torch import Tensor
 
-from ..config import load_config
+from ..load_config import load_config
 from ..tasks import task_of
 
 
@@ -84,7 +84,7 @@ def main() -> None:
     args = parse_args()
     register_all_modules()
     cfg = load_config(args.config, args.cfg_options, splits=['train'])
-    if task_of(cfg).SCOPE != 'mmdet':
+    if task_of(cfg).scope != 'mmdet':
         raise SystemExit(f'error: {args.config} is no config of a detector')
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     visualizer = VISUALIZERS.build(cfg.visualizer)

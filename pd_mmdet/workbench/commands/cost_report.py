@@ -20,9 +20,9 @@ import torch
 
 from ...checkpoint import plain_data_only
 from ...visualization import save_picture
-from ..config import load_config
 from ..costs import cost_report as report
 from ..costs.cost_report import Entry, Options
+from ..load_config import load_config
 
 
 def parse_args() -> argparse.Namespace:

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 from ...checkpoint import plain_data_only
 from ...processes import leave_group
-from ..config import load_config
+from ..load_config import load_config
 from ..tasks import task_of
 
 
@@ -59,7 +59,7 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
     if args.work_dir or not cfg.get('work_dir'):
         cfg.work_dir = args.work_dir or str(Path('work_dirs', Path(args.config).stem))
     if args.show or args.show_dir:
-        task_of(cfg).trigger_visualization_hook(cfg, args)
+        task_of(cfg).show_predictions(cfg, args)
     if args.tta:
         augment(cfg)
 
@@ -70,7 +70,7 @@ def augment(cfg: Config) -> None:
     while 'dataset' in dataset:
         dataset = dataset.dataset
     if 'tta_model' not in cfg:
-        cfg.tta_model = task_of(cfg).TTA_MODEL
+        cfg.tta_model = task_of(cfg).tta_model
     if 'tta_pipeline' not in cfg:
         pack = deepcopy(dataset.pipeline[-1])
         pack.pop('meta_keys', None)  # the default ones tell the flip
@@ -84,7 +84,7 @@ def augment(cfg: Config) -> None:
 def test(cfg: Config, out: str | None) -> None:
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if out:
-        runner.test_evaluator.metrics.append(task_of(cfg).DUMP(out_file_path=out))
+        runner.test_evaluator.metrics.append(task_of(cfg).dump_metric(out_file_path=out))
     runner.test()
 
 

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 
 from ...checkpoint import plain_data_only
 from ...processes import leave_group
-from ..config import load_config
+from ..load_config import load_config
 from ..tasks import task_of
 
 

@@ -35,7 +35,7 @@ from pathlib import Path
 
 from ...checkpoint import plain_data_only
 from ...visualization import save_picture
-from ..stages import evaluate, picture
+from ..stages import comparison, evaluate
 from ..stages import results as report
 from ..stages.preflight import check_data
 from ..stages.stage import Stage, plan
@@ -104,7 +104,7 @@ def main() -> None:
         check_data(stages)
     except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
-    print(f'{task.NAME}: {args.recipe}', flush=True)
+    print(f'{task.name}: {args.recipe}', flush=True)
     plain_data_only()
     # A plain kill, too, must end the training of the stage.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -114,9 +114,9 @@ def main() -> None:
         rows = [evaluate.stage_row(stage, args.work_dir) for stage in stages]
         student = next(stage for stage in stages if stage.name == 'student')
         results = report.results(args.recipe, student.cfg, rows)
-        print(f'\n{report.write(results, task.NOTES, args.work_dir)}\n', flush=True)
+        print(f'\n{report.write(results, task.notes, args.work_dir)}\n', flush=True)
         file = args.work_dir / 'comparison.png'
-        drawn = save_picture(lambda: picture.compare(stages), file)
+        drawn = save_picture(lambda: comparison.compare(stages), file)
     except KeyboardInterrupt:
         print(f'\nInterrupted. {how_to_resume()}', file=sys.stderr)
         sys.exit(128 + signal.SIGINT)

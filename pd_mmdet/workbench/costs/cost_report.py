@@ -1,4 +1,4 @@
-"""What networks cost to run, beside how good they are."""
+"""Report what networks cost to run, and how good they are."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ...distillers.teacher import student_part
 from ..stages.evaluate import build_dataset, build_model, costs, measure, view
 from ..stages.results import environment, percent, right_aligned, set_names, three_digits
 from ..tasks import task_of
-from .front import cost_figure
-from .link import bytes_per_image
+from .image_bytes import bytes_per_image
 from .memory import peak_memory
+from .pareto import cost_figure
 from .speed import inference_seconds
 
 KILOBYTE = 1000
@@ -31,9 +31,9 @@ class Entry(NamedTuple):
     """A network of the report.
 
     Args:
-        name: What the report calls it.
-        cfg: Its config, a distiller's too: the deployed network is meant.
-        checkpoint: Its weights; None: those of its initialisation, and it has no score.
+        name: Its name in the report.
+        cfg: Its config; of a distiller, the deployed network is measured.
+        checkpoint: Its weights; None: the initial weights, without a score.
     """
 
     name: str
@@ -42,13 +42,13 @@ class Entry(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How costs are measured.
+    """Options of the measurement.
 
     Args:
-        batch_sizes: For the throughput; latency is that of one image.
-        rounds: How often each time is measured.
-        jpeg_qualities: From 1 to 100.
-        images: How many validation images are encoded.
+        batch_sizes: Numbers of images for the throughput; latency is that of one image.
+        rounds: Number of measurements of each time.
+        jpeg_qualities: Qualities from 1 to 100.
+        images: Number of validation images that are encoded.
         device: ``'cpu'`` or ``'cuda'``.
     """
 
@@ -60,9 +60,12 @@ class Options(NamedTuple):
 
 
 def rows_of(entries: Sequence[Entry], options: Options, work_dir: Path) -> list[dict[str, Any]]:
-    """A row an entry: ``name``, ``view``, the entries of :func:`costs`, ``latency_ms``,
-    ``images_per_second_<batch>``, ``memory_mb``, bytes by format, and the task's metrics where
-    there is a checkpoint.
+    """Measure networks.
+
+    Returns:
+        A row for each: ``name``, ``view``, the entries of :func:`costs`, ``latency_ms``,
+        ``images_per_second_<batch>``, ``memory_mb``, bytes by format, and the metrics if it has a
+        checkpoint.
     """
     models = {}
     for entry in entries:
@@ -105,7 +108,7 @@ def write(rows: list[dict[str, Any]], entries: Sequence[Entry], options: Options
     """
     scope = task_of(entries[0].cfg).scope
     made = environment(scope)
-    if options.device == 'cpu':  # of a machine that has a GPU, too
+    if options.device == 'cpu':  # the machine may have a GPU, too
         made['device'] = 'cpu'
     command = shlex.join(['python', *sys.argv])
     content = dict(rows=rows, images=options.images, command=command, environment=made)
@@ -116,24 +119,25 @@ def write(rows: list[dict[str, Any]], entries: Sequence[Entry], options: Options
         writer.writeheader()
         writer.writerows(rows)
     cells = table(rows)
-    said = notes(made, options.images)
+    explanation = notes(made, options.images)
     markdown = right_aligned(cells, GithubFlavoredMarkdownTable)
-    (out / 'costs.md').write_text(f'{markdown}\n\n{said}\n', encoding='utf-8')
-    return f'{right_aligned(cells, AsciiTable)}\n{said}'
+    (out / 'costs.md').write_text(f'{markdown}\n\n{explanation}\n', encoding='utf-8')
+    return f'{right_aligned(cells, AsciiTable)}\n{explanation}'
 
 
 def notes(made: dict[str, str], images: int) -> str:
-    """What the columns are; ``made`` is the environment of the measurement."""
+    """Explain the columns; ``made`` is the environment of the measurement."""
     return (
         'Latency (of one image), throughput and peak memory are those of preprocessing, network '
-        f'and post-processing; times are medians on a {made["device"].upper()}, all networks in '
-        'turn, and say something beside each other only. A multiplication and its addition are one '
-        f'FLOP. Bytes: the mean of {images} validation images as large as the network reads them.'
+        f'and post-processing; times are medians on a {made["device"].upper()}, with all networks '
+        'measured in turn: compare them only with each other. A multiplication and its addition '
+        f'are one FLOP. Bytes: the mean of {images} validation images as large as the network '
+        'reads them.'
     )
 
 
 def scores_of(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """The keys of the scores that are shown, one for each validation set, and their titles."""
+    """Return key → title of the score of each validation set."""
     detection = any(key.endswith('bbox_mAP') for row in rows for key in row)
     key, title = ('bbox_mAP', 'AP') if detection else ('top1', 'top-1')
     return {
@@ -143,7 +147,7 @@ def scores_of(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """The cells of a table, the header first."""
+    """Return the cells of a table, the header first."""
     scores = scores_of(rows)
     throughput = [name for name in rows[0] if name.startswith('images_per_second_')]
     link = [name for name in rows[0] if name == 'png' or name.startswith('jpeg')]
@@ -173,7 +177,7 @@ def table(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
 
 
 def figure(rows: list[dict[str, Any]]) -> Figure:
-    """The score against each cost, for each validation set."""
+    """Plot the score against each cost, for each validation set."""
     shown = dict(
         flops='FLOPs',
         parameters='parameters',

@@ -1,4 +1,4 @@
-"""How much memory inference takes."""
+"""Measure the memory that inference takes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ MEGABYTE = 2**20
 
 
 def peak_memory(cfg: Config, device: str) -> float | None:
-    """Peak memory of a network's first image, in MB, without the weights and the program.
+    """Measure the peak memory of inference on the first image, in MB, without the weights.
 
-    On a GPU what torch allocates above the weights; on a CPU what a process of its own holds above
-    what it held before, as Linux counts it.
+    On a GPU this is what torch allocates; on a CPU, what a new process holds above what it held
+    before, as Linux counts it.
 
     Returns:
-        None where the system does not say.
+        None if the system does not count it.
     """
-    # A process that has run others would have their memory at hand; one forked from a server that
-    # has only imported what is needed does not, and need not import it again.
+    # A used process would have free memory left over. A server that has only imported the package
+    # forks processes without it, and without the time of the imports.
     context = get_context('forkserver')
     context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(1, mp_context=context) as pool:
@@ -52,7 +52,7 @@ def _peak(cfg: dict, device: str) -> float | None:
 
 
 def _resident(entry: str) -> float | None:
-    """An entry of the process' status in MB: ``VmRSS``, what it holds, or ``VmHWM``, the most."""
+    """Return memory of this process in MB: ``VmRSS``, the present, or ``VmHWM``, the peak."""
     status = Path('/proc/self/status')
     found = re.search(rf'{entry}:\s+(\d+) kB', status.read_text()) if status.is_file() else None
     return found and int(found[1]) / 1024

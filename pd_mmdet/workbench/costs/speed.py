@@ -1,4 +1,4 @@
-"""How long calls take, in turn, so that what a noisy machine does meets all of them alike."""
+"""Measure times of calls in turn, so that noise of the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ WARM_UP = 3
 def medians(
     calls: dict[str, Callable[[int], object]], rounds: int, device: str = 'cpu'
 ) -> dict[str, float]:
-    """Median seconds of each call, all of them in turn in each round; they get its number."""
+    """Measure the median seconds of each call.
+
+    Args:
+        calls: Name → function, which takes the number of the round. All are called in each round.
+        rounds: Number of rounds.
+        device: ``'cpu'`` or ``'cuda'``.
+    """
     seconds = {name: [] for name in calls}
     for number in range(-WARM_UP, rounds):
         for name, call in calls.items():
@@ -28,7 +34,7 @@ def medians(
 
 
 def now(device: str) -> float:
-    """Seconds, after the device has done what it was given."""
+    """Return the time in seconds, after the device has finished its work."""
     if device == 'cuda':
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -40,16 +46,16 @@ def inference_seconds(
     rounds: int,
     device: str,
 ) -> dict[str, dict[int, float]]:
-    """Median seconds of a batch: preprocessing, network and post-processing.
+    """Measure the median seconds of a batch: preprocessing, network and post-processing.
 
     Args:
-        models: A network and the dataset whose first images it reads, by name.
-        batch_sizes: How many images a batch has.
-        rounds: How often each is measured.
-        device: Where the networks are, ``'cpu'`` or ``'cuda'``.
+        models: Name → network, and the dataset whose first images it reads.
+        batch_sizes: Numbers of images in a batch.
+        rounds: Number of measurements.
+        device: Device of the networks, ``'cpu'`` or ``'cuda'``.
 
     Returns:
-        By name and batch size.
+        Name → batch size → seconds.
     """
     found: dict[str, dict[int, float]] = {name: {} for name in models}
     for size in batch_sizes:
@@ -64,5 +70,5 @@ def inference_seconds(
 
 @torch.inference_mode()
 def infer(model: nn.Module, batch: dict) -> None:
-    """What a deployed network does with a batch of packed images."""
+    """Let a deployed network predict for a batch of packed images."""
     model.test_step(batch)

@@ -1,4 +1,4 @@
-"""Which terms a pair of models can have: found by building the distiller with each of them."""
+"""Choose the distillation terms of two models, by building the distiller with each of them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from mmengine.registry import MODELS
 from ...taps import Tap
 
 STD = 57.7
-"""ISRD's weight is meant for preprocessors that divide grey levels by about this standard
-deviation, ImageNet's. Its loss is in what is left of them, so elsewhere the weight follows the
-divisor."""
+"""Standard deviation of grey levels in ImageNet. ISRD's weights are chosen for preprocessors that
+divide by it; with another divisor the loss has another scale, and the weight is scaled with it."""
 
 REFUSALS = (
     AssertionError,
@@ -27,17 +26,17 @@ REFUSALS = (
     TypeError,
     ValueError,
 )
-"""What builders of models raise where a config is wrong."""
+"""Exceptions that models raise when their config is wrong."""
 
 
 @dataclass
 class Choice:
-    """What a distiller compares.
+    """Terms that a distiller can have.
 
     Args:
         terms: Name of a term → its config.
-        isrd: Its options, or None.
-        reasons: Why others of the candidates (or ``isrd``) cannot be had.
+        isrd: Options of ISRD, or None.
+        reasons: Name of a term that is not possible (or ``'isrd'``) → the reason.
     """
 
     terms: dict[str, dict] = field(default_factory=dict)
@@ -48,12 +47,12 @@ class Choice:
 def isrd_options(
     weight: float, taps: Sequence[str | None], data_preprocessor: dict | None
 ) -> list[dict[str, Any]]:
-    """Options of ISRD, in the order in which they are tried.
+    """List options of ISRD, in the order in which they are tried.
 
     Args:
-        weight: Where grey levels are divided by ``STD``.
-        taps: Where it may tap, None for the stem that the distiller finds.
-        data_preprocessor: Config of the student's.
+        weight: Weight for grey levels that are divided by ``STD``.
+        taps: Places where it may tap; None: the stem that the distiller finds.
+        data_preprocessor: Config of the student's data preprocessor.
     """
     std = (data_preprocessor or {}).get('std') or [1.0]
     weight = rounded(weight / STD * sum(std) / len(std))
@@ -61,7 +60,7 @@ def isrd_options(
 
 
 def rounded(weight: float) -> float:
-    """A weight with one digit: more would say nothing."""
+    """Round a weight to one digit."""
     return float(f'{weight:.1g}')
 
 
@@ -71,13 +70,13 @@ def choose(
     places: Container[str],
     isrd: Sequence[dict] = (),
 ) -> Choice:
-    """Try terms and ISRD: all at once, and where that is refused each alone.
+    """Try terms and ISRD: all together, and each alone if that is refused.
 
     Args:
         distiller: Config of the distiller without terms.
         candidates: Name of a term → its config.
-        places: Names of the student's modules. Candidates that tap another place are passed over.
-        isrd: Options of ISRD, the first of which that can be had is taken.
+        places: Names of the student's modules. Candidates that tap another place are left out.
+        isrd: Options of ISRD; the first that is possible is chosen.
     """
     terms = {
         name: term for name, term in candidates.items() if Tap.parse(term['student']).path in places
@@ -101,7 +100,7 @@ def choose(
 
 
 def why_not(model: dict) -> str | None:
-    """The reason for which a model is refused when it is built; None if it is not."""
+    """Return why a model cannot be built; None if it can."""
     try:
         MODELS.build(copy.deepcopy(model))
     except REFUSALS as error:
@@ -110,9 +109,9 @@ def why_not(model: dict) -> str | None:
 
 
 def message(error: Exception) -> str:
-    """What an error says, without the quotes of a KeyError; where it says nothing, its place."""
-    said = error.args[0] if isinstance(error, KeyError) and error.args else error
-    if str(said):
-        return str(said)
+    """Return an error's message, without the quotes of a KeyError; its place if it is empty."""
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    if text:
+        return text
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f'{type(error).__name__} at {place.line!r} in {Path(place.filename).name}'

@@ -8,13 +8,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from ..config_text import Changed, Code, Remark
 from ..stages.checkpoints import expected_checkpoint
 from ..stages.stage import VARIABLES
 from ..tasks import Task
 from .choose_terms import Choice, rounded
 from .pipelines import Pipelines, derived, with_views
 from .plain_config import PlainConfig
-from .write import Changed, Code, Remark
 
 DIVIDED_LESS = (
     'The images are not divided by their deviation, so the loss is larger and its weight smaller.'

@@ -16,14 +16,14 @@ from ...distillers.teacher import Teacher
 from ...mixin import with_preprocessor
 from ...ratio import parse_ratio
 from ...transforms.fixed_size import check_fixed_size
-from ..deploy import deployed_pipeline
+from ..config_text import config_text
+from ..deployed_data import deployed_pipeline
 from ..stages.recipe import read_stage
 from ..tasks import Task, task_of
 from . import files
 from .choose_terms import REFUSALS, Choice, choose, isrd_options, message, why_not
 from .files import Source
 from .plain_config import PlainConfig, check_same_classes, check_same_task, read
-from .write import config_text
 
 COPY = (
     'The config of the {}, whose Python other files cannot inherit, as plain data. What changes '

@@ -1,4 +1,4 @@
-"""The pipelines of a config's data, and the two views of an image in them."""
+"""Find the pipelines in a config, and let them make the two views of an image."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 from mmengine.config import ConfigDict
 
 from ...transforms.low_resolution import VIEWS
-from ..deploy import PACKING
-from .write import Changed, Code, Each
+from ..config_text import Changed, Code, Each
+from ..configs import Place, replace, walk
+from ..deployed_data import PACKING
 
 PAIRED = {pack: paired for paired, pack in PACKING.items()}
 TTA = 'TestTimeAug'
@@ -21,7 +22,7 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def kind(transform: Any) -> str | None:
-    """The name of a transform's class, without its scope; None for what is no transform."""
+    """Return a transform's class name, without scope; None for what is no transform."""
     return transform['type'].rpartition('.')[2] if _is_transform(transform) else None
 
 
@@ -30,7 +31,7 @@ def _is_transform(value: Any) -> bool:
 
 
 def is_packing(value: Any) -> bool:
-    """Whether a value is a pipeline that packs, perhaps inside ``TestTimeAug``."""
+    """Return whether a value is a pipeline that packs, maybe inside of ``TestTimeAug``."""
     if not isinstance(value, list) or not value:
         return False
     if kind(value[-1]) == TTA:
@@ -41,14 +42,14 @@ def is_packing(value: Any) -> bool:
 def with_views(
     pipeline: list[dict], ratio: Any, views: Sequence[str] = VIEWS, testing: bool = False
 ) -> list[dict]:
-    """A pipeline that makes views of the image directly before packing.
+    """Return a pipeline that makes views of the image directly before packing.
 
     Args:
-        pipeline: A packing one. It is not changed.
-        ratio: Side of the large image over the small one, as the config says it.
-        views: Which views; both are packed as a pair.
-        testing: Annotations that are loaded last, so that they stay in the pixels of the file as
-            some metrics want them, are loaded after the views; the scale factor is packed.
+        pipeline: A pipeline that packs. Not changed.
+        ratio: Side of the large image over the small one, as the config writes it.
+        views: ``'hr'``, ``'lr'`` or both, which are packed as a pair.
+        testing: Whether annotations that are loaded last, in the pixels of the file as some metrics
+            need them, are loaded after the views; then the scale factor is packed, too.
     """
     low = dict(type='LowResolution', ratio=ratio)
     if views == VIEWS:
@@ -57,7 +58,7 @@ def with_views(
         return [*pipeline[:pack], low, paired, *pipeline[pack + 1 :]]
     low['views'] = list(views)
     if testing:
-        pipeline = _packing_scale(pipeline)
+        pipeline = replace(pipeline, _packing_scale)
     if kind(pipeline[-1]) == TTA:
         *before, tta = pipeline
         groups = tta['transforms']
@@ -67,19 +68,14 @@ def with_views(
     return [*pipeline[:place], low, *pipeline[place:]]
 
 
-def _packing_scale(node: Any) -> Any:
-    """The same where the scale factor is packed, by which boxes come back to the file's pixels.
+def _packing_scale(_: Place, transform: Any) -> Any:
+    """Let a transform pack the scale factor, which brings boxes back to the pixels of the file.
 
-    CenterNet's configs, whose images keep their size, leave it out.
+    CenterNet's configs leave it out, since they do not resize images.
     """
-    if isinstance(node, list):
-        return [_packing_scale(inner) for inner in node]
-    if kind(node) == TTA:
-        return {**node, 'transforms': _packing_scale(node['transforms'])}
-    packed = node.get('meta_keys', (SCALE,))
-    if kind(node) == 'PackDetInputs' and SCALE not in packed:
-        return {**node, 'meta_keys': (*packed, SCALE)}
-    return node
+    if kind(transform) == 'PackDetInputs' and SCALE not in transform.get('meta_keys', (SCALE,)):
+        return {**transform, 'meta_keys': (*transform['meta_keys'], SCALE)}
+    return transform
 
 
 def derived(
@@ -90,15 +86,15 @@ def derived(
     testing: bool = False,
     added: int = 1,
 ) -> list[Any]:
-    """The same as :func:`with_views` in terms of the base's variable of that name.
+    """Return what :func:`with_views` does as an expression on a variable of the base config.
 
     Args:
-        name: The variable.
-        pipeline: What it is without views.
-        ratio: As there.
-        views: As there.
-        testing: As there.
-        added: 1 where the base's variable has a view's ``LowResolution`` already, 0 else.
+        name: Name of the variable that holds the pipeline.
+        pipeline: The pipeline without views.
+        ratio: As in :func:`with_views`.
+        views: As in :func:`with_views`.
+        testing: As in :func:`with_views`.
+        added: 1 if the variable has a ``LowResolution`` already, otherwise 0.
     """
     new, base = with_views(pipeline, ratio, views, testing), f'_base_.{name}'
     if kind(pipeline[-1]) == TTA:
@@ -109,7 +105,7 @@ def derived(
 
 
 def _around(new: list, old: list, base: str, added: int) -> list[Any]:
-    """A list in terms of the base's, which has ``added`` items where the new ones begin."""
+    """Write a list as slices of the base's, which has ``added`` items where the new ones begin."""
     first = next(index for index, item in enumerate(new) if item != old[index])
     ends = zip(reversed(new), reversed(old[first:]))
     same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], ends))
@@ -119,7 +115,7 @@ def _around(new: list, old: list, base: str, added: int) -> list[Any]:
 
 
 def _place(items: list, testing: bool) -> int:
-    """Where views are made: before what packs, or before annotations that are loaded last."""
+    """Return the index where views are made: before packing, or before annotations loaded last."""
     place = next(index for index, item in enumerate(items) if is_packing(_as_list(item)))
     while testing and place and all(map(_loads_annotations, _as_list(items[place - 1]))):
         place -= 1
@@ -127,7 +123,7 @@ def _place(items: list, testing: bool) -> int:
 
 
 def _as_list(item: Any) -> list:
-    """The transforms of a group of ``TestTimeAug``, or the one of a pipeline."""
+    """Return the transforms of a group of ``TestTimeAug``, or a single transform, as a list."""
     return item if isinstance(item, list) else [item]
 
 
@@ -141,10 +137,10 @@ def _pack_index(pipeline: list[dict]) -> int:
 
 @dataclass
 class Pipelines:
-    """The packing pipelines of a config, each under the name of a variable.
+    """The packing pipelines of a config, by the name of a variable.
 
-    A name is that of the config's own variable that holds the pipeline, where there is one.
-    Those of training and of testing have different names even where they are equal.
+    A pipeline that a variable of the config holds has the name of that variable. Pipelines of
+    training and of testing have different names even if they are equal.
 
     Args:
         cfg: The config.
@@ -170,30 +166,31 @@ class Pipelines:
         return [*self.train, *self.test]
 
     def _name(self, pipeline: list, group: dict[str, list], default: str) -> None:
+        """Add a pipeline to a group under a name that is not taken."""
         if pipeline in group.values():
             return
-        own = [name for name, value in self.cfg.items() if value == pipeline]
-        names = [*own, default, *(f'{default}_{number}' for number in range(2, 100))]
+        variables = [name for name, value in self.cfg.items() if value == pipeline]
+        names = [*variables, default, *(f'{default}_{number}' for number in range(2, 100))]
         taken = {*self.train, *self.test, 'tta_pipeline'}
         group[next(name for name in names if name not in taken)] = pipeline
 
     def loaders(self, names: Sequence[str] = LOADERS) -> dict[str, Any]:
-        """Assignments that give dataloaders the pipelines of the variables.
+        """Return assignments that give dataloaders the pipelines of the variables.
 
         Args:
             names: Of the dataloaders.
         """
-        said: dict[str, Any] = {}
+        loaders: dict[str, Any] = {}
         for loader in names:
             if self.cfg.get(loader):
                 group = self.train if loader == 'train_dataloader' else self.test
-                said[loader] = _merged(self.cfg[loader], f'_base_.{loader}', group)
-        if 'test_dataloader' in said and self.cfg.test_dataloader == self.cfg.val_dataloader:
-            said['test_dataloader'] = Code('val_dataloader')
-        return said
+                loaders[loader] = _merged(self.cfg[loader], f'_base_.{loader}', group)
+        if 'test_dataloader' in loaders and self.cfg.test_dataloader == self.cfg.val_dataloader:
+            loaders['test_dataloader'] = Code('val_dataloader')
+        return loaders
 
     def hooks(self) -> dict[str, Any]:
-        """Assignments to the items of ``custom_hooks`` that hold a pipeline."""
+        """Return assignments to the items of ``custom_hooks`` that hold a pipeline."""
         return {
             f'custom_hooks[{index}]': _replaced(hook, f'custom_hooks[{index}]', self.train)
             for index, hook in enumerate(self.cfg.get('custom_hooks') or ())
@@ -202,16 +199,12 @@ class Pipelines:
 
 
 def packing_pipelines(node: Any) -> Iterator[list]:
-    """All packing pipelines inside of a config's value."""
-    if is_packing(node):
-        yield node
-    elif isinstance(node, (dict, list, tuple)):
-        for inner in node.values() if isinstance(node, dict) else node:
-            yield from packing_pipelines(inner)
+    """Yield all packing pipelines inside of a config's value."""
+    return (value for _, value in walk(node, stop=is_packing) if is_packing(value))
 
 
 def _merged(node: dict, place: str, names: dict[str, list]) -> dict:
-    """What a child config says of a dict: MMEngine merges dicts, and replaces lists as a whole."""
+    """Return the keys of a dict that change: MMEngine merges dicts, and replaces whole lists."""
     return {
         key: _merged(value, f'{place}.{key}', names)
         if isinstance(value, dict)
@@ -222,7 +215,7 @@ def _merged(node: dict, place: str, names: dict[str, list]) -> dict:
 
 
 def _replaced(node: Any, place: str, names: dict[str, list]) -> Any:
-    """A whole value in terms of the base's, its pipelines replaced by variables."""
+    """Write a value as an expression on the base's, with variables for its pipelines."""
     if is_packing(node):
         return Code(next(name for name, pipeline in names.items() if pipeline == node))
     if not any(packing_pipelines(node)):
@@ -234,7 +227,7 @@ def _replaced(node: Any, place: str, names: dict[str, list]) -> Any:
             if any(packing_pipelines(value))
         }
         return Changed(Code(place), changed)
-    ones = [_replaced(item, 'one', names) for item in node]
-    if all(one == ones[0] for one in ones):
-        return Each(ones[0], Code(place))
+    items = [_replaced(item, 'one', names) for item in node]
+    if all(item == items[0] for item in items):
+        return Each(items[0], Code(place))
     return [_replaced(item, f'{place}[{index}]', names) for index, item in enumerate(node)]

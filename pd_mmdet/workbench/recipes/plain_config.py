@@ -12,6 +12,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
 
+from ..configs import Place, innermost_datasets, replace
 from ..stages.schedule import training_length
 from ..tasks import SCOPES, Task, task_of
 from .pipelines import LOADERS, kind, packing_pipelines
@@ -123,19 +124,14 @@ def _load(name: str, read: Callable[[], Config]) -> Config:
 
 
 def _without_scope(cfg: Config) -> ConfigDict:
-    return ConfigDict(_without_scopes(cfg.to_dict(), (task_of(cfg).scope, None)))
+    """Return the data of a config without its scope, which MMEngine notes in inherited dicts."""
 
+    def plain(_: Place, value: Any) -> Any:
+        if isinstance(value, dict) and value.get('_scope_') in (task_of(cfg).scope, None):
+            return {key: inner for key, inner in value.items() if key != '_scope_'}
+        return value
 
-def _without_scopes(value: Any, scopes: tuple[str | None, ...]) -> Any:
-    if isinstance(value, dict):
-        return {
-            key: _without_scopes(inner, scopes)
-            for key, inner in value.items()
-            if key != '_scope_' or inner not in scopes
-        }
-    if isinstance(value, (list, tuple)):
-        return type(value)(_without_scopes(inner, scopes) for inner in value)
-    return value
+    return ConfigDict(replace(cfg.to_dict(), plain))
 
 
 def _path_from(out: Path, file: Path) -> str:
@@ -182,8 +178,7 @@ def _class_names(cfg: ConfigDict) -> tuple[str, ...]:
     Empty if neither does.
     """
     dataset = cfg.train_dataloader.dataset
-    while 'dataset' in dataset or 'datasets' in dataset:
-        dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
+    _, dataset = next(innermost_datasets(dataset))
     # MMPretrain's datasets may have them beside the metainfo, or there the name of a file.
     classes = (dataset.get('metainfo') or {}).get('classes') or dataset.get('classes') or ()
     stock = getattr(task_of(cfg).datasets.get(dataset.type), 'METAINFO', {}).get('classes', ())

@@ -1,4 +1,4 @@
-"""Where the checkpoints of a training will be: what a config says to MMEngine's CheckpointHook."""
+"""Find out where a training writes its checkpoints, from the config of its CheckpointHook."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 
-from .hooks import hooks
+from .config_hooks import hooks
 from .schedule import training_length
 
 
 def expected_checkpoint(cfg: Config, work_dir: Path) -> Path:
-    """The last checkpoint of a training that is not stopped early.
+    """Return the path of the last checkpoint of a training that is not stopped early.
 
     Args:
         cfg: A config that :func:`check_checkpoints` accepts.
-        work_dir: The runner's.
+        work_dir: The runner's folder.
     """
     hook = _checkpoint_hook(cfg)[1]
     step = _last_step(hook, training_length(cfg)[0])
@@ -24,16 +24,16 @@ def expected_checkpoint(cfg: Config, work_dir: Path) -> Path:
 
 
 def checkpoint_of_the_end(cfg: Config, work_dir: Path) -> Path:
-    """The name of a checkpoint of the very last iteration or epoch, written or not."""
+    """Return the path of a checkpoint of the very last iteration or epoch, written or not."""
     hook = _checkpoint_hook(cfg)[1]
     name = hook.filename_tmpl.format(training_length(cfg)[0])
     return checkpoint_folder(cfg, work_dir) / name
 
 
 def checkpoint_folder(cfg: Config, work_dir: Path) -> Path:
-    """The folder of a training's checkpoints: its runner's, or one of the same name elsewhere."""
+    """Return the folder of a training's checkpoints: the runner's, or one in ``out_dir``."""
     out_dir = _checkpoint_hook(cfg)[1].out_dir
-    # MMEngine, too, compares with the runner's absolute path.
+    # MMEngine compares with the runner's absolute path, too.
     if out_dir is None or str(out_dir) == str(work_dir.absolute()):
         return work_dir
     return Path(out_dir) / work_dir.name
@@ -43,7 +43,7 @@ def check_checkpoints(cfg: Config) -> None:
     """Refuse a config whose training would leave no checkpoint that can be found.
 
     Raises:
-        ValueError: It is one; the message begins with the option.
+        ValueError: The message begins with the option.
     """
     option, hook = _checkpoint_hook(cfg)
     length, unit = training_length(cfg)
@@ -52,50 +52,56 @@ def check_checkpoints(cfg: Config) -> None:
         raise ValueError(f'{option}.by_epoch must be {by_epoch}: the training is by {unit}')
     if hook.filename_tmpl.count('{}') != 1 or Path(hook.filename_tmpl).name != hook.filename_tmpl:
         raise ValueError(
-            f"{option}.filename_tmpl={hook.filename_tmpl!r} must be a file's name with one {{}}, "
-            f'where the number of {unit} goes'
+            f'{option}.filename_tmpl={hook.filename_tmpl!r} must be a file name with one {{}}, '
+            f'for the number of {unit}'
         )
     if '://' in str(hook.out_dir):
         raise ValueError(
-            f'{option}.out_dir={hook.out_dir!r} must be a folder of this machine, where the '
-            'stages that learn from this one find its checkpoint'
+            f'{option}.out_dir={hook.out_dir!r} must be a local folder, where the stages that '
+            'learn from this one find its checkpoint'
         )
-    written = _said(hook, 'interval', 'save_begin', 'save_last')
+    written = _options(hook, 'interval', 'save_begin', 'save_last')
     if _last_step(hook, length) is None:
         raise ValueError(
-            f'{option} with {written} writes no checkpoint in {length} {unit}: let save_last be '
-            f'True, or interval (after save_begin) be {length} or less'
+            f'{option} with {written} writes no checkpoint in {length} {unit}: set save_last to '
+            f'True, or interval (after save_begin) to {length} or less'
         )
     _check_early_stopping(cfg, f'{option} with {written}', hook)
 
 
-def _check_early_stopping(cfg: Config, said: str, hook: CheckpointHook) -> None:
-    """Refuse a training that could be stopped before its first checkpoint."""
+def _check_early_stopping(cfg: Config, name: str, hook: CheckpointHook) -> None:
+    """Refuse a training that could be stopped before its first checkpoint.
+
+    Args:
+        cfg: The config.
+        name: How the message calls the CheckpointHook.
+        hook: The CheckpointHook.
+    """
     length, unit = training_length(cfg)
     first = _first_step(hook, length)
-    for other in hooks(cfg):
-        if issubclass(other.kind, EarlyStoppingHook):
-            stop = _first_stop(cfg, other.build())
+    for stopper in hooks(cfg):
+        if issubclass(stopper.kind, EarlyStoppingHook):
+            stop = _first_stop(cfg, stopper.build())
             if stop < first:
                 raise ValueError(
-                    f'{said} writes the first checkpoint after {first} {unit}, but {other.option} '
-                    f'({other.kind.__name__}) may stop the training after {stop}: let interval be '
-                    f'{stop} or less'
+                    f'{name} writes the first checkpoint after {first} {unit}, but '
+                    f'{stopper.option} ({stopper.kind.__name__}) may stop the training after '
+                    f'{stop}: set interval to {stop} or less'
                 )
 
 
 def _first_stop(cfg: Config, hook: EarlyStoppingHook) -> int:
-    """After how many iterations or epochs a hook could stop a training that goes well."""
+    """Return after how many iterations or epochs a hook can stop a training at the earliest."""
     default = 1 if training_length(cfg)[1] == 'epochs' else 1000  # MMEngine's
     interval = cfg.train_cfg.get('val_interval', default)
     first = max(interval, -(-cfg.train_cfg.get('val_begin', 1) // interval) * interval)
-    # The first validation is the best so far; a threshold can be reached at once.
+    # The first validation is always the best so far; a threshold can be reached at once.
     waits = hook.patience if hook.stopping_threshold is None else 0
     return first + waits * interval
 
 
 def _first_step(hook: CheckpointHook, length: int) -> int:
-    """When a hook writes its first checkpoint."""
+    """Return the iteration or epoch of a hook's first checkpoint."""
     steps = [length] if hook.save_last else []
     if hook.interval > 0:
         steps.append(hook.save_begin or hook.interval)
@@ -103,7 +109,7 @@ def _first_step(hook: CheckpointHook, length: int) -> int:
 
 
 def _last_step(hook: CheckpointHook, length: int) -> int | None:
-    """When a hook writes its last checkpoint; None: never."""
+    """Return the iteration or epoch of a hook's last checkpoint; None if it writes none."""
     if hook.save_last:
         return length
     if hook.interval <= 0 or length < hook.save_begin:
@@ -112,7 +118,7 @@ def _last_step(hook: CheckpointHook, length: int) -> int | None:
 
 
 def _checkpoint_hook(cfg: Config) -> tuple[str, CheckpointHook]:
-    """The option of a config that names its CheckpointHook, and the hook, built.
+    """Return the place of a config's CheckpointHook, and the hook.
 
     Raises:
         ValueError: There is none, or there are several.
@@ -122,15 +128,13 @@ def _checkpoint_hook(cfg: Config) -> tuple[str, CheckpointHook]:
     }
     if not found:
         raise ValueError(
-            'default_hooks.checkpoint is None: the training would leave no checkpoint; let it be '
+            'default_hooks.checkpoint is None: the training would write no checkpoint; set it to '
             "dict(type='CheckpointHook', …), or leave it out"
         )
     if len(found) > 1:
-        raise ValueError(
-            f'{" and ".join(found)} both write checkpoints: let one CheckpointHook do it'
-        )
+        raise ValueError(f'{" and ".join(found)} both write checkpoints: leave one CheckpointHook')
     return found.popitem()
 
 
-def _said(hook: CheckpointHook, *options: str) -> str:
+def _options(hook: CheckpointHook, *options: str) -> str:
     return ', '.join(f'{option}={getattr(hook, option)}' for option in options)

@@ -1,4 +1,4 @@
-"""What a trained stage reaches and costs."""
+"""Measure how good a trained stage is, and what it costs."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ from torch import nn
 from ...checkpoint import load_data
 from ...distillers.teacher import plain_model_cfg
 from ...mixin import with_preprocessor
+from ...pixel_options import type_name
 from ..tasks import task_of
-from ..validation_sets import pipeline_of, type_name, validation_sets
+from ..validation_sets import pipeline_of, validation_sets
 from .schedule import training_length
 from .stage import Stage
 
 
 def stage_row(stage: Stage, work_dir: Path) -> dict[str, Any]:
-    """A finished stage's row of the results; evaluated once a checkpoint.
+    """Return a finished stage's row of the results; each checkpoint is evaluated once.
 
     Returns:
-        ``name``, ``view``, what :func:`measure` finds, ``parameters``, ``flops``, ``image_side``
-        (width, height), ``iterations``, ``epochs`` (None where the config counts iterations),
-        ``seed``, ``seconds`` and ``checkpoint`` (relative to ``work_dir``).
+        ``name``, ``view``, the metrics of :func:`measure`, ``parameters``, ``flops``,
+        ``image_side`` (width, height), ``iterations``, ``epochs`` (None if the config counts
+        iterations), ``seed``, ``seconds`` and ``checkpoint`` (relative to ``work_dir``).
     """
     record = stage.folder / 'metrics.json'
     checkpoint = os.path.relpath(stage.checkpoint, work_dir)
@@ -59,7 +60,7 @@ def stage_row(stage: Stage, work_dir: Path) -> dict[str, Any]:
 
 
 def view(cfg: Config) -> str:
-    """The view that a stage reads when it is tested: ``'hr'`` or ``'lr'``."""
+    """Return the view that a stage reads when it is tested: ``'hr'`` or ``'lr'``."""
     views = [
         list(transform.get('views', ['hr', 'lr']))
         for transform in pipeline_of(val_dataset(cfg))
@@ -69,24 +70,24 @@ def view(cfg: Config) -> str:
 
 
 def val_dataset(cfg: Config) -> dict:
-    """The config of the first validation set, without what repeats images."""
+    """Return the config of the first validation set, without wrappers that repeat images."""
     return next(iter(validation_sets(cfg).values()))
 
 
 def measure(cfg: Config, checkpoint: Path, work_dir: Path) -> dict[str, float | None]:
-    """How good a stage is on the validation sets, by the keys of a row.
+    """Evaluate a stage on the validation sets.
 
-    Of several sets, each of which is judged alone, the keys begin with the set's name, such as
+    Several sets are evaluated one by one; their keys begin with the name of the set, such as
     ``night/bbox_mAP``.
 
     Args:
         cfg: The stage's config.
         checkpoint: Its weights.
-        work_dir: Where the logs of the test go.
+        work_dir: Folder for the logs of the test.
 
     Returns:
-        0 to 1; -1 where a measure has no meaning, as AP of a size that no object has; None where
-        it was not measured.
+        Metrics, 0 to 1; -1 if a metric has no meaning, such as AP of a size that no object has;
+        None if it was not measured.
     """
     return {
         f'{name}/{key}'.lstrip('/'): value
@@ -96,6 +97,7 @@ def measure(cfg: Config, checkpoint: Path, work_dir: Path) -> dict[str, float | 
 
 
 def _measure(cfg: Config, place: int, checkpoint: Path, work_dir: Path) -> dict[str, float | None]:
+    """Evaluate a stage on the validation set with this index."""
     cfg = Config(copy.deepcopy(cfg.to_dict()), format_python_code=False)  # formatting takes seconds
     cfg.merge_from_dict(dict(load_from=str(checkpoint), resume=False, work_dir=str(work_dir)))
     task = task_of(cfg)
@@ -109,14 +111,14 @@ def _measure(cfg: Config, place: int, checkpoint: Path, work_dir: Path) -> dict[
 
 
 def build_dataset(cfg: Config) -> BaseDataset:
-    """The validation set, the first where there are several."""
+    """Build the first validation set."""
     task = task_of(cfg)
     init_default_scope(task.scope)
     return task.datasets.build(copy.deepcopy(val_dataset(cfg)))
 
 
 def build_model(cfg: Config) -> nn.Module:
-    """The network that is deployed: nothing of the distillation, no weights loaded yet."""
+    """Build the network that is deployed, without distillation; its weights are not loaded."""
     task = task_of(cfg)
     init_default_scope(task.scope)
     model = plain_model_cfg(with_preprocessor(cfg.model, cfg.get('data_preprocessor')))
@@ -124,12 +126,12 @@ def build_model(cfg: Config) -> nn.Module:
 
 
 def costs(cfg: Config) -> dict[str, Any]:
-    """Size of a stage's network, and what the first validation image costs it.
+    """Measure the size of a stage's network, and the cost of the first validation image.
 
     Returns:
-        ``parameters``; ``flops``, as MMEngine counts them (a multiplication and its addition are
-        one) and with the products of attention, on the padded image; ``image_side``, width and
-        height before padding.
+        ``parameters``; ``flops`` on the padded image, as MMEngine counts them (a multiplication
+        and its addition are one), with the products of attention; ``image_side``, width and height
+        before padding.
     """
     model = build_model(cfg)
     item = build_dataset(cfg)[0]
@@ -137,7 +139,7 @@ def costs(cfg: Config) -> dict[str, Any]:
     data = model.data_preprocessor(pseudo_collate([item]))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     with torch.no_grad():
-        # An assistant learns the small image's levels at first sight: no cost of each image.
+        # An assistant finds the shapes of the small image's levels only once.
         model.extract_feat(data['inputs'])
     model.forward = partial(model.forward, data_samples=data['data_samples'])
     counter = FlopAnalyzer(model, data['inputs']).uncalled_modules_warnings(False)
@@ -146,11 +148,11 @@ def costs(cfg: Config) -> dict[str, Any]:
 
 
 def attention_flops(inputs: list[Any], outputs: list[Any]) -> int:
-    """What the two products of fused attention cost, which MMEngine's counter does not know.
+    """Count the FLOPs of the two products of fused attention, which MMEngine does not count.
 
     Args:
-        inputs: The traced values of queries (…, L, E), keys (…, S, E) and values (…, S, V).
-        outputs: Of the result. Not used.
+        inputs: Traced queries (…, L, E), keys (…, S, E) and values (…, S, V).
+        outputs: Traced results. Not used.
     """
-    query, key, value = (one.type().sizes() for one in inputs[:3])
+    query, key, value = (traced.type().sizes() for traced in inputs[:3])
     return prod(query[:-1]) * key[-2] * (query[-1] + value[-1])

@@ -1,4 +1,4 @@
-"""The data of all stages, tried before anything is trained."""
+"""Try the data of all stages before anything is trained."""
 
 from __future__ import annotations
 
@@ -24,37 +24,38 @@ from .stage import Stage
 def check_data(stages: Sequence[Stage]) -> None:
     """Run images of every unfinished stage through its pipelines and its data preprocessor.
 
-    Of the training and the validation set the first image is tried, and where the annotations
-    state sizes, the smallest image and the most elongated one; in training also by the pipeline
-    to which a ``PipelineSwitchHook`` switches later. Models are built, but see no image.
+    The first image of the training and the validation set is tried, and if the annotations have
+    sizes, the smallest image and the most elongated one. Training images are also tried with the
+    pipeline to which a ``PipelineSwitchHook`` switches later. Models are built, but not run.
 
     Raises:
-        ValueError: Something fails; says the stage, the dataloader and the image.
+        ValueError: A step fails; the message names the stage, the dataloader and the image.
     """
     tried: list[tuple] = []
     for stage in stages:
         for split in _splits(stage):
-            said = _said(stage.cfg, split)
-            if said not in tried:
+            data = _data_options(stage.cfg, split)
+            if data not in tried:
                 print(f'Trying the {split} data of {stage.name}', flush=True)
                 _check_split(stage, split)
-                tried.append(said)
+                tried.append(data)
 
 
 def _splits(stage: Stage) -> tuple[str, ...]:
-    """The splits that a stage will read: to be trained, or (given) to be evaluated only."""
+    """Return the splits that a stage will read; one with a given checkpoint is only evaluated."""
     if stage.given:
         return ('val',)
     return () if stage.finished else ('train', 'val')
 
 
-def _said(cfg: Config, split: str) -> tuple:
-    """What a config says of a split's images, and of who reads them."""
+def _data_options(cfg: Config, split: str) -> tuple:
+    """Return the options that decide how the images of a split are read."""
     switched = _switched_pipelines(cfg) if split == 'train' else []
     return cfg[f'{split}_dataloader'].dataset, switched, cfg.model, cfg.get('data_preprocessor')
 
 
 def _check_split(stage: Stage, split: str) -> None:
+    """Run some images of a split through its pipelines and the data preprocessor."""
     cfg, loader = stage.cfg, f'{split}_dataloader'
     task = task_of(cfg)
     init_default_scope(task.scope)
@@ -67,7 +68,7 @@ def _check_split(stage: Stage, split: str) -> None:
     except ValueError as error:
         raise ValueError(f'{stage.file}: {loader}: {error}') from None
     hub = MessageHub.get_current_instance()
-    if hub.get_info('iter') is None:  # what resizes whole batches asks for it
+    if hub.get_info('iter') is None:  # BatchSyncRandomResize reads it
         hub.update_info('iter', 0)
     indices = _extremes(dataset)
     _try(stage, loader, dataset, indices, preprocessor, split == 'train')
@@ -77,7 +78,7 @@ def _check_split(stage: Stage, split: str) -> None:
 
 
 def _check_transforms(model: nn.Module, dataset: Dataset, split: str) -> None:
-    """Refuse, by a ValueError, what ``TeacherHook`` would when the stage begins."""
+    """Raise the ValueError that ``TeacherHook`` would raise when the stage begins."""
     if isinstance(model, Distiller):
         model.check_pipeline(list(transforms_of(dataset)))
     if split == 'val':
@@ -92,23 +93,36 @@ def _try(
     preprocessor: nn.Module,
     training: bool,
 ) -> None:
+    """Load images and preprocess them.
+
+    Args:
+        stage: For the message.
+        name: For the message: the dataloader or pipeline.
+        dataset: The dataset.
+        indices: Indices of the images.
+        preprocessor: The data preprocessor.
+        training: Whether it augments the batch.
+
+    Raises:
+        ValueError: A step fails.
+    """
     for index in indices:
         try:
             preprocessor(pseudo_collate([dataset[index]]), training)
-        except Exception as error:  # of datasets and transforms of anybody
+        except Exception as error:  # datasets and transforms may be custom
             file = _info(dataset, index).get('img_path', f'image {index}')
             kind = type(error).__name__
             raise ValueError(f'{stage.file}: {name}, {file}: {kind}: {error}') from error
 
 
 def _switched_pipelines(cfg: Config) -> list[list[dict]]:
-    """The pipelines to which hooks change that of the training set in its course."""
+    """Return the pipelines to which hooks switch the training set later."""
     hooks = cfg.get('custom_hooks') or ()
     return [hook['switch_pipeline'] for hook in hooks if 'switch_pipeline' in hook]
 
 
 def _extremes(dataset: Dataset) -> Iterable[int]:
-    """Indices of the first, the smallest and the most elongated image."""
+    """Return the indices of the first, the smallest and the most elongated image."""
     sizes = [_size(dataset, index) for index in range(len(dataset))]
     if None in sizes:
         return [0]
@@ -118,7 +132,7 @@ def _extremes(dataset: Dataset) -> Iterable[int]:
 
 
 def _size(dataset: Dataset, index: int) -> tuple[int, int] | None:
-    """Height and width in pixels as the annotations state them, if they do."""
+    """Return height and width in pixels, if the annotations have them."""
     info = _info(dataset, index)
     return (info['height'], info['width']) if {'height', 'width'} <= info.keys() else None
 

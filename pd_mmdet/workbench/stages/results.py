@@ -1,4 +1,4 @@
-"""The results of a recipe: a table on the screen, ``results.md`` and ``results.json``."""
+"""Write the results of a recipe: a table on the screen, ``results.md`` and ``results.json``."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ METRICS = {
     'top-5': 'top5',
     'balanced': 'balanced',
 }
-"""Columns and the keys of rows that they show; a table has those that its rows have."""
+"""Title of a column → key of a row; a table has the columns that its rows have."""
 
 SETS = 'Set: a validation set, by its name or its number in the config.'
-"""What the column of a table of several sets is."""
+"""Explains the column of a table with several sets."""
 
 UNITS = ('', 'k', 'M', 'G', 'T')
 
 
 def results(recipe: Path, student_cfg: Config, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """All that is known of a run of a recipe.
+    """Collect the results of a recipe.
 
     Args:
-        recipe: The folder of its configs.
-        student_cfg: The student's config, whose scope and ``model.ratio`` are recorded.
+        recipe: Folder of its configs.
+        student_cfg: The student's config, with ``default_scope`` and ``model.ratio``.
         rows: See :func:`stage_row`.
     """
     ratio = parse_ratio(student_cfg.model.ratio)
@@ -57,7 +57,7 @@ def results(recipe: Path, student_cfg: Config, rows: list[dict[str, Any]]) -> di
 
 
 def environment(scope: str) -> dict[str, str]:
-    """Versions, the device and the date; ``scope`` is that of the task's library."""
+    """Return versions, device and date; ``scope`` is the package of the task's library."""
     return dict(
         torch=torch.__version__,
         **{scope: import_module(scope).__version__},
@@ -71,8 +71,8 @@ def write(content: dict[str, Any], notes: str, work_dir: Path) -> str:
 
     Args:
         content: See :func:`results`.
-        notes: What the columns are.
-        work_dir: Where they are written.
+        notes: Explanation of the columns.
+        work_dir: Folder for the files.
 
     Returns:
         The table for the screen.
@@ -91,11 +91,12 @@ def write(content: dict[str, Any], notes: str, work_dir: Path) -> str:
 
 
 def table(stages: list[list[dict[str, Any]]]) -> list[tuple[str, ...]]:
-    """The cells of a table, the header first; where there are several validation sets all stages
-    on one of them, then all on the next.
+    """Return the cells of a table, the header first.
+
+    With several validation sets there are lines of all stages for the first set, then for the next.
 
     Args:
-        stages: For each stage its rows in runs that differ in their seeds only.
+        stages: For each stage, its rows in runs that differ only in the seed.
     """
     first = [rows[0] for rows in stages]
     sets = set_names(first)
@@ -116,7 +117,7 @@ def table(stages: list[list[dict[str, Any]]]) -> list[tuple[str, ...]]:
 
 
 def set_names(rows: Iterable[dict[str, Any]]) -> list[str]:
-    """The validation sets that rows have numbers of, by name; ``''`` is that of a config with one.
+    """Return the names of the validation sets in rows; ``''`` is the only set of a config.
 
     Args:
         rows: See :func:`stage_row`.
@@ -126,7 +127,7 @@ def set_names(rows: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def of_set(row: dict[str, Any], name: str) -> dict[str, Any]:
-    """A row with the numbers of one of its validation sets, under the keys of ``METRICS``."""
+    """Return a row with the metrics of one validation set under the keys of ``METRICS``."""
     if not name:
         return row
     keys = [key for key in METRICS.values() if f'{name}/{key}' in row]
@@ -138,7 +139,7 @@ def _cells(rows: list[dict[str, Any]], metrics: Iterable[str], unit: str) -> tup
     return (
         row['name'],
         '×'.join(map(str, row['image_side'])),
-        *(percent([one.get(key) for one in rows]) for key in metrics),
+        *(percent([row.get(key) for row in rows]) for key in metrics),
         three_digits(row['parameters']),
         three_digits(row['flops']),
         '–' if row[unit] is None else str(row[unit]),
@@ -146,13 +147,15 @@ def _cells(rows: list[dict[str, Any]], metrics: Iterable[str], unit: str) -> tup
 
 
 def known(value: float | None) -> bool:
-    """Whether a number of a row says something: None was not measured, -1 has no meaning."""
+    """Return whether a metric has a value: None was not measured, -1 has no meaning."""
     return value is not None and value >= 0
 
 
 def percent(values: list[float | None]) -> str:
-    """Values from 0 to 1 times 100, with their standard deviation where there are several; "–"
-    unless all are known."""
+    """Format the mean of values from 0 to 1, times 100, and the standard deviation of several.
+
+    "–" if one of them is not known.
+    """
     if not all(map(known, values)):
         return '–'
     text = f'{100 * mean(values):.1f}'
@@ -160,7 +163,7 @@ def percent(values: list[float | None]) -> str:
 
 
 def three_digits(count: int) -> str:
-    """A count with the unit of which it is 0.1 to 99.9: 0.172 G, 2.37 M, 17.2 M."""
+    """Format a count with three digits and a unit: 0.172 G, 2.37 M, 17.2 M."""
     digits, exponent = f'{count:.2e}'.split('e')  # rounded first: 99 990 000 is 0.100 G
     unit, place = divmod(int(exponent) + 1, 3)
     return (
@@ -169,14 +172,14 @@ def three_digits(count: int) -> str:
 
 
 def markdown(cells: list[tuple[str, ...]]) -> str:
-    """A table for texts, whose first column is text and the others are numbers."""
+    """Format cells as a Markdown table; the first column is text, the others are numbers."""
     header, *rows = cells
     rule = ('---', *['---:'] * (len(header) - 1))
     return '\n'.join(f'| {" | ".join(line)} |' for line in (header, rule, *rows))
 
 
 def right_aligned(cells: list[tuple[str, ...]], kind: type[AsciiTable]) -> str:
-    """A table whose columns are aligned, but for the first to the right."""
+    """Format cells as a table of some kind, all columns but the first aligned to the right."""
     table = kind(cells)
     table.justify_columns = dict.fromkeys(range(1, len(cells[0])), 'right')
     return table.table

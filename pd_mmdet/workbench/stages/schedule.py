@@ -1,4 +1,4 @@
-"""How long a stage trains, and the same schedule made longer."""
+"""Tell how long a config trains, and stretch its schedule."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from mmengine.optim.scheduler.param_scheduler import LinearParamScheduler
 from mmengine.registry import LOOPS, PARAM_SCHEDULERS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
-from .hooks import class_of, hooks
-from .times import TIMES, check_known, known, stretch, stretch_model
+from .config_hooks import class_of, hooks
+from .times import TIMES, check_known, is_known, stretch, stretch_model
 
 LENGTHS = {'max_iters': 'iterations', 'max_epochs': 'epochs'}
-"""The option of ``train_cfg`` that says how long, and its unit."""
+"""Option of ``train_cfg`` that is the length of the training → its unit."""
 
 
 def training_length(cfg: Config) -> tuple[int, str]:
-    """How long a config trains: a number, and ``'iterations'`` or ``'epochs'``.
+    """Return how long a config trains: a number, and ``'iterations'`` or ``'epochs'``.
 
     Raises:
         ValueError: ``train_cfg`` has neither ``max_iters`` nor ``max_epochs``.
@@ -28,27 +28,27 @@ def training_length(cfg: Config) -> tuple[int, str]:
     for option, unit in LENGTHS.items():
         if option in cfg.train_cfg:
             return cfg.train_cfg[option], unit
-    raise ValueError(f'train_cfg={cfg.train_cfg} says neither max_iters nor max_epochs')
+    raise ValueError(f'train_cfg={cfg.train_cfg} has neither max_iters nor max_epochs')
 
 
 def stretch_schedule(cfg: Config, factor: float | Fraction) -> Config:
-    """A copy of a config that trains ``factor`` times as long.
+    """Return a copy of a config that trains ``factor`` times as long.
 
-    What happens at a point in time, by the loop, a scheduler, a hook or the model, happens
-    ``factor`` times as late: see :data:`.times.TIMES`. Intervals stay. So do a warm-up (a scheduler
-    that rises from the start) and a beginning at its end.
+    Points in time of the loop, the schedulers, the hooks and the model (see :data:`.times.TIMES`)
+    are multiplied by ``factor``. Intervals stay. A warm-up (a scheduler that rises from the start)
+    stays, too, and so does the begin of a scheduler that follows it.
 
     Raises:
-        ValueError: Of a scheduler, or of an option that sounds like a point in time, it is not
-            known how.
+        ValueError: A scheduler, or an option that sounds like a point in time, is not known.
     """
     cfg, factor = copy.deepcopy(cfg), Fraction(factor)
     _stretch_loop(cfg, factor)
     _stretch_schedulers(cfg, factor)
     for hook in hooks(cfg):
-        check_known(hook.option, hook.said, hook.kind)
-        stretch(hook.said, hook.kind, factor)
-    stretch_model(cfg.get('model') or {}, factor)
+        check_known(hook.option, hook.cfg, hook.kind)
+        stretch(hook.cfg, hook.kind, factor)
+    if cfg.get('model'):
+        cfg.model = stretch_model(cfg.model, factor)
     return cfg
 
 
@@ -69,15 +69,17 @@ def _stretch_loop(cfg: Config, factor: Fraction) -> None:
 def _stretch_schedulers(cfg: Config, factor: Fraction) -> None:
     schedulers = cfg.get('param_scheduler') or []
     schedulers = [schedulers] if isinstance(schedulers, dict) else schedulers
-    kinds = [class_of(cfg, 'param_scheduler', one, PARAM_SCHEDULERS) for one in schedulers]
+    kinds = [
+        class_of(cfg, 'param_scheduler', scheduler, PARAM_SCHEDULERS) for scheduler in schedulers
+    ]
     for scheduler, kind in zip(schedulers, kinds):
-        if not known(kind):
+        if not is_known(kind):
             raise ValueError(
                 f'cannot stretch the schedule: param_scheduler has {scheduler}; known are '
                 + ', '.join(name for name in TIMES if name.endswith('ParamScheduler'))
             )
     warm_ups = [_is_warm_up(scheduler, kind) for scheduler, kind in zip(schedulers, kinds)]
-    ends = {_time(one, 'end') for one, warm_up in zip(schedulers, warm_ups) if warm_up}
+    ends = {_time(scheduler, 'end') for scheduler, warm_up in zip(schedulers, warm_ups) if warm_up}
     for scheduler, kind, warm_up in zip(schedulers, kinds, warm_ups):
         if not warm_up:
             _stretch_scheduler(scheduler, kind, factor, _time(scheduler, 'begin') in ends)
@@ -92,7 +94,7 @@ def _is_warm_up(scheduler: dict[str, Any], kind: type) -> bool:
 
 
 def _time(scheduler: dict[str, Any], option: str) -> tuple[bool, int | None]:
-    """A point in time, and whether it is one in epochs."""
+    """Return whether a scheduler counts epochs, and one of its points in time."""
     return scheduler.get('by_epoch', True), scheduler.get(option, 0)
 
 
@@ -104,5 +106,5 @@ def _stretch_scheduler(
     stretch(scheduler, kind, factor)
     if keep_begin and begin:
         scheduler['begin'] = begin
-    if fills:  # one half-wave from begin to end, also where begin was kept
+    if fills:  # a cosine's half-period from begin to end, also if begin was kept
         scheduler['T_max'] = scheduler['end'] - scheduler.get('begin', 0)

@@ -15,7 +15,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
-from ..config import OPTIONS, complete_config
+from ..load_config import OPTIONS, complete_config
 from .checkpoints import (
     check_checkpoints,
     checkpoint_folder,

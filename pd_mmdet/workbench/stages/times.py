@@ -1,4 +1,4 @@
-"""The options of a config that are points in time: a longer training has them later."""
+"""Stretch the options of a config that are points in time, for a longer training."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from inspect import signature
 from typing import Any
 
 from mmengine.optim.scheduler.param_scheduler import INF
+
+from ..configs import Place, dotted, replace
 
 TIMES: dict[str, tuple[str, ...]] = dict(
     # Loops
@@ -32,111 +34,120 @@ TIMES: dict[str, tuple[str, ...]] = dict(
     QuadraticWarmupParamScheduler=('begin', 'end'),
     StepParamScheduler=('begin', 'end', 'step_size'),
 )
-"""The options that are points in time, by class; a class has those of its bases, too.
+"""Options that are points in time, by class; they hold for subclasses, too.
 
-Intervals, windows and warm-ups are none. A module that makes a class of its own known, with no
-options if it has none, does so where the config's ``custom_imports`` find it.
+Intervals, windows and warm-ups are not points in time. A module with a class of its own adds it
+here, with ``()`` if it has no such option, and is imported by the config's ``custom_imports``.
 """
 
 MODEL_TIMES = ('initial_epoch',)
-"""The options, anywhere in a model, that are points in time."""
+"""Options, anywhere in a model, that are points in time."""
 
-# These say a length of time with one more or one less: `action_epoch=1` and `val_begin=1` are from
+# These options are a length of time plus or minus one: `action_epoch=1` and `val_begin=1` mean from
 # the start, `num_last_epochs=0` switches before the last epoch.
 SHIFTS = dict(action_epoch=-1, begin_epoch=-1, begin_iter=-1, val_begin=-1, num_last_epochs=1)
 
-SOUNDS = re.compile(
+SOUNDS_LIKE_TIME = re.compile(
     'epoch|iter|step|begin|start|switch|stop|end$|until|last|after|patience|milestone'
 )
 NEVER = re.compile('interval|warm_?up')
 
 
-def known(kind: type) -> bool:
-    """Whether the points in time of a class are known."""
+def is_known(kind: type) -> bool:
+    """Return whether the points in time of a class are known."""
     return any(base.__name__ in TIMES for base in kind.__mro__)
 
 
-def stretch(said: dict[str, Any], kind: type, factor: Fraction) -> None:
-    """Stretch the points in time of what a config says of a hook, a scheduler or a loop.
+def stretch(cfg: dict[str, Any], kind: type, factor: Fraction) -> None:
+    """Stretch the points in time of a hook, a scheduler or a loop.
 
     Args:
-        said: That; it is changed.
+        cfg: Its config; changed in place.
         kind: Its class.
-        factor: How much longer the training is.
+        factor: Length of the new training over that of the present one.
     """
     for option in _options(kind):
         default = _defaults(kind).get(option)
-        if option not in said and _whole(default) and _later(option, default, factor) != default:
-            said[option] = default
-        _stretch_option(said, option.split('.'), factor)
+        if option not in cfg and _whole(default) and _later(option, default, factor) != default:
+            cfg[option] = default
+        _stretch_option(cfg, option.split('.'), factor)
 
 
 def _options(kind: type) -> set[str]:
     return {option for base in kind.__mro__ for option in TIMES.get(base.__name__, ())}
 
 
-def _stretch_option(said: Any, path: list[str], factor: Fraction) -> None:
+def _stretch_option(cfg: Any, path: list[str], factor: Fraction) -> None:
+    """Stretch the option at a path, in each config of a list."""
     name, *rest = path
-    if isinstance(said, (list, tuple)):
-        for one in said:
-            _stretch_option(one, path, factor)
+    if isinstance(cfg, (list, tuple)):
+        for item in cfg:
+            _stretch_option(item, path, factor)
     elif rest:
-        _stretch_option(said[name], rest, factor)
-    elif said.get(name):  # what is at 0 is from the start
-        said[name] = _later(name, said[name], factor)
+        _stretch_option(cfg[name], rest, factor)
+    elif cfg.get(name):  # 0 is the start, and stays
+        cfg[name] = _later(name, cfg[name], factor)
 
 
 def _later(option: str, time: Any, factor: Fraction) -> Any:
+    """Return a point in time, or several, times a factor."""
     if isinstance(time, (list, tuple)):
-        return [_later(option, one, factor) for one in time]
+        return [_later(option, item, factor) for item in time]
     shift = SHIFTS.get(option, 0)
     return time if time >= INF else round((time + shift) * factor) - shift
 
 
-def stretch_model(said: Any, factor: Fraction, path: str = 'model') -> None:
+def stretch_model(model: dict[str, Any], factor: Fraction) -> dict[str, Any]:
     """Stretch the points in time of a model.
 
     Args:
-        said: What the config says of the model, or of a part of it; it is changed.
-        factor: How much longer the training is.
-        path: The option that says it.
+        model: Its config. Not changed.
+        factor: Length of the new training over that of the present one.
+
+    Returns:
+        The stretched config.
 
     Raises:
-        ValueError: A number of epochs is none of ``MODEL_TIMES``.
+        ValueError: The model has a number of epochs that ``MODEL_TIMES`` does not list.
     """
-    for key, value in said.items() if isinstance(said, dict) else enumerate(said):
+
+    def stretched(place: Place, value: Any) -> Any:
+        key = place[-1]
         if isinstance(value, (dict, list, tuple)):
-            stretch_model(value, factor, f'{path}.{key}')
-        elif key in MODEL_TIMES:
-            said[key] = _later(key, value, factor)
-        elif _whole(value) and 'epoch' in str(key) and not NEVER.search(key):
+            return value
+        if key in MODEL_TIMES:
+            return _later(key, value, factor)
+        if _whole(value) and 'epoch' in str(key) and not NEVER.search(key):
             raise ValueError(
-                f'cannot stretch the schedule: {path}.{key}={value} sounds like a point in time, '
-                f'and only {", ".join(MODEL_TIMES)} of models is known; if it is one, '
-                f'pd_mmdet.workbench.stages.times.MODEL_TIMES must have it'
+                f'cannot stretch the schedule: {dotted(place)}={value} sounds like a point in '
+                f'time, and of models only {", ".join(MODEL_TIMES)} is known; if it is one, add '
+                'it to pd_mmdet.workbench.stages.times.MODEL_TIMES'
             )
+        return value
+
+    return replace(model, stretched, ('model',))
 
 
-def check_known(option: str, said: dict[str, Any], kind: type) -> None:
+def check_known(option: str, cfg: dict[str, Any], kind: type) -> None:
     """Refuse options that sound like points in time, but are not known.
 
     Args:
-        option: What names the hook or loop.
-        said: What the config says of it.
+        option: Place of the hook or loop in the config.
+        cfg: Its config.
         kind: Its class.
 
     Raises:
-        ValueError: There is such an option, said or with its default.
+        ValueError: It has such an option, in the config or by default.
     """
     if kind.__name__ in TIMES:
         return
-    for name, value in sorted((_defaults(kind) | said).items()):
-        sounds = _whole(value) and SOUNDS.search(name) and not NEVER.search(name)
+    for name, value in sorted((_defaults(kind) | cfg).items()):
+        sounds = _whole(value) and SOUNDS_LIKE_TIME.search(name) and not NEVER.search(name)
         if sounds and name not in _options(kind):
             raise ValueError(
                 f'cannot stretch the schedule: {option} ({kind.__name__}) has {name}={value}, '
-                'which sounds like a point in time and is not known; let its module say which of '
-                'its options are some, or (), by '
+                'which sounds like a point in time and is not known; list those of its options '
+                'that are points in time, or (), in its module: '
                 f"pd_mmdet.workbench.stages.times.TIMES['{kind.__name__}'] = ({name!r},)"
             )
 
@@ -146,7 +157,7 @@ def _whole(value: Any) -> bool:
 
 
 def _defaults(kind: type) -> dict[str, Any]:
-    """The defaults of a class's arguments, and of those that it hands to its bases."""
+    """Return the defaults of a class's arguments, and of those of its bases."""
     return {
         name: parameter.default
         for base in reversed(kind.__mro__)

@@ -1,4 +1,4 @@
-"""Pictures of a suite's results over seeds."""
+"""Draw a suite's results over seeds."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ DPI = 110
 
 
 def ap_figure(suite: Suite, records: Records) -> Figure:
-    """AP of every row that was run, with lines at H and B: a panel each part and validation set."""
+    """Draw AP of all rows with results, and lines at H and B; a panel for each part and set."""
     shown = [
-        (part, name, of_one)
+        (part, name, set_records)
         for part in suite.parts
-        for name, of_one in by_set(records).items()
-        if _rows_with_ap(part, of_one)
+        for name, set_records in by_set(records).items()
+        if _rows_with_ap(part, set_records)
     ]
-    heights = [len(_rows_with_ap(part, of_one)) + 1 for part, _, of_one in shown]
+    heights = [len(_rows_with_ap(part, set_records)) + 1 for part, _, set_records in shown]
     figure = Figure((8, 0.36 * sum(heights) + 0.6), dpi=DPI, layout='constrained')
     panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for panel, (part, name, of_one) in zip(panels, shown):
-        _ap_panel(panel, suite, part, of_one)
+    for panel, (part, name, set_records) in zip(panels, shown):
+        _ap_panel(panel, suite, part, set_records)
         panel.set_title(_title(part, name), fontsize=10, loc='left')
     return figure
 
@@ -53,7 +53,9 @@ def _ap_panel(panel: Axes, suite: Suite, part: Part, records: Records) -> None:
             ecolor=EDGE,
             capsize=3,
         )
-    panel.set_yticks(range(len(names)), [_plain(suite.rows[name].text) for name in names])
+    panel.set_yticks(
+        range(len(names)), [_without_emphasis(suite.rows[name].text) for name in names]
+    )
     between = gap(records, part)
     if between:
         for side in (between.ceiling, between.floor):
@@ -65,17 +67,21 @@ def _ap_panel(panel: Axes, suite: Suite, part: Part, records: Records) -> None:
 
 
 def sizes_of(records: Records) -> list[str]:
-    """Which sizes of :data:`SIZES` have a known AP in all records of one validation set."""
-    return [size for size, key in SIZES.items() if all(known(one.get(key)) for one in records)]
+    """Return the sizes of :data:`SIZES` that have an AP in all records of a validation set."""
+    return [
+        size for size, key in SIZES.items() if all(known(record.get(key)) for record in records)
+    ]
 
 
 def sizes_figure(suite: Suite, part: Part, records: Records) -> Figure:
-    """AP by the objects' size: undistilled, ours and H; a panel each validation set."""
-    shown = {name: of_one for name, of_one in by_set(records).items() if sizes_of(of_one)}
+    """Draw AP by size of the objects: undistilled, ours and H; a panel for each validation set."""
+    shown = {
+        name: set_records for name, set_records in by_set(records).items() if sizes_of(set_records)
+    }
     figure = Figure((6.4, 3 * len(shown)), dpi=DPI, layout='constrained')
     panels = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
-    for panel, (name, of_one) in zip(panels, shown.items()):
-        _sizes_panel(panel, suite, part, of_one)
+    for panel, (name, rows) in zip(panels, shown.items()):
+        _sizes_panel(panel, suite, part, rows)
         panel.set_title(_title(part, name), fontsize=10, loc='left')
     return figure
 
@@ -87,16 +93,16 @@ def _sizes_panel(panel: Axes, suite: Suite, part: Part, records: Records) -> Non
     for place, (name, colour) in enumerate(zip(names, (SMALL, OURS, LARGE))):
         rows = of_row(records, part, name)
         if rows:
-            values = [[100 * one[SIZES[size]] for one in rows] for size in sizes]
+            values = [[100 * row[SIZES[size]] for row in rows] for size in sizes]
             panel.bar(
                 [group + 0.27 * (place - 1) for group in range(len(sizes))],
-                [mean(one) for one in values],
+                [mean(runs) for runs in values],
                 width=0.25,
-                yerr=[_spread(one) for one in values],
+                yerr=[_spread(runs) for runs in values],
                 color=colour,
                 ecolor=EDGE,
                 capsize=2,
-                label=_plain(suite.rows[name].text),
+                label=_without_emphasis(suite.rows[name].text),
             )
     panel.set_xticks(range(len(sizes)), [f'{size} objects' for size in sizes])
     panel.set_ylabel('AP')
@@ -105,7 +111,7 @@ def _sizes_panel(panel: Axes, suite: Suite, part: Part, records: Records) -> Non
 
 
 def similarity_figure(rows: dict[str, Sequence[float]]) -> Figure:
-    """How alike networks are to the assistant, a line each, over the levels of the pyramid."""
+    """Draw how similar networks are to the assistant, over the levels of the pyramid."""
     figure = Figure((6.4, 3), dpi=DPI, layout='constrained')
     axes = figure.subplots()
     for name, values in rows.items():
@@ -127,5 +133,6 @@ def _spread(values: Sequence[float]) -> float:
     return stdev(values) if len(values) > 1 else 0.0
 
 
-def _plain(text: str) -> str:
+def _without_emphasis(text: str) -> str:
+    """Remove Markdown's asterisks."""
     return text.replace('*', '')

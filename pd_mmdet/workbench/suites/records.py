@@ -1,4 +1,4 @@
-"""What is known of a suite's runs: files that ``benchmarks/results`` keeps."""
+"""Record the results of a suite's runs, in the files of ``benchmarks/results``."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ IDENTITY = ('recipe', 'row', 'seed')
 
 
 def record(run: Run) -> dict[str, Any]:
-    """All that is known of a finished run; evaluated once a checkpoint.
+    """Evaluate a finished run; each checkpoint is evaluated once.
 
     Returns:
         ``recipe``, ``row``, ``seed``, the entries of :func:`stage_row`, ``coverage`` (share of the
-        training boxes that the priors suit, 0 to 1; None where it was not measured) and
+        training boxes that a prior matches, 0 to 1; None if it was not measured) and
         ``environment``.
     """
     stage = run.stage
@@ -44,30 +44,30 @@ def record(run: Run) -> dict[str, Any]:
 
 
 def coverage(checkpoint: Path) -> float | None:
-    """What ``PriorCoverageHook`` has measured for the trained detector, from its checkpoint."""
+    """Read from a checkpoint what ``PriorCoverageHook`` has measured; None if it has not."""
     info = load_data(checkpoint).get('message_hub', {}).get('runtime_info', {})
     shares = (info.get(f'prior_coverage/{side}') for side in ('student', 'detector'))
     return next((share for share in shares if share is not None), None)
 
 
 def write_results(file: Path, suite: str, new: dict[str, Any]) -> None:
-    """Put a run's record into a results file, in place of an older one of the same run.
+    """Write the record of a run into a results file, over an older record of the same run.
 
     Raises:
         ValueError: See :func:`check_results`.
     """
     check_results(file, suite)
     content = read_results(file) if file.is_file() else dict(suite=suite, runs=[])
-    others = [one for one in content['runs'] if identity(one) != identity(new)]
+    others = [record for record in content['runs'] if identity(record) != identity(new)]
     content |= dict(command=shlex.join(['python', *sys.argv]), runs=[*others, new])
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_suffix('.part')
     draft.write_text(json.dumps(content, indent=1) + '\n')
-    os.replace(draft, file)  # an interruption leaves the old file or the new one
+    os.replace(draft, file)  # after an interruption there is the old file or the new one
 
 
 def check_results(file: Path, suite: str) -> None:
-    """Refuse a results file of something else.
+    """Refuse a results file of another suite.
 
     Raises:
         ValueError: It is one.
@@ -78,10 +78,10 @@ def check_results(file: Path, suite: str) -> None:
 
 
 def read_results(file: Path) -> dict[str, Any]:
-    """The content of a results file: ``suite``, ``command`` and ``runs``, a list of records."""
+    """Return a results file's content: ``suite``, ``command`` and ``runs``, a list of records."""
     return json.loads(file.read_text())
 
 
 def identity(made: dict[str, Any]) -> tuple:
-    """What tells one run of a suite from the others."""
+    """Return the values that identify a run of a suite."""
     return tuple(made[key] for key in IDENTITY)

@@ -1,4 +1,4 @@
-"""The runs of a suite: a row, trained with one seed."""
+"""Plan the runs of a suite: each trains a row with one seed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from ..config import complete_config
+from ..load_config import complete_config
 from ..stages.recipe import read_stage
 from ..stages.schedule import stretch_schedule, training_length
 from ..stages.stage import Stage
@@ -18,7 +18,7 @@ from .suite import Part, Suite
 
 
 class Run(NamedTuple):
-    """One training of a suite, and what is known before it.
+    """A training of a suite.
 
     Args:
         recipe: Name of the recipe's folder.
@@ -43,22 +43,22 @@ def plan(
     rows: Sequence[str] | None = None,
     cfg_options: dict[str, Any] | None = None,
 ) -> list[Run]:
-    """All runs in their order: part by part, in each seed by seed, in each row by row.
+    """List all runs in their order: by part, then by seed, then by row.
 
     Args:
-        suite: What is run.
-        work_dir: Runs go to ``work_dir/recipe/seed<n>/row``.
-        seeds: Those of the suite's that are run; None: all.
-        rows: Those of the suite's that are run, with what they learn from; None: all.
-        cfg_options: Overrides of every config, after the suite's own.
+        suite: The suite.
+        work_dir: Folder of all runs; each has the folder ``recipe/seed<n>/row`` in it.
+        seeds: Seeds of the suite that are run; None: all.
+        rows: Rows of the suite that are run, with the rows they learn from; None: all.
+        cfg_options: Overrides for every config, after those of the suite.
 
     Raises:
         FileNotFoundError: Data are missing.
-        ValueError: A seed or row is none of the suite's, an option changes nothing, or a folder
-            holds another training.
+        ValueError: The suite does not have a seed or row, an option has no effect, or a folder has
+            another training.
     """
     if 'randomness.seed' in (cfg_options or {}):
-        raise ValueError('--cfg-options randomness.seed: the suite says the seeds; use --seeds')
+        raise ValueError('--cfg-options randomness.seed: the suite sets the seeds; use --seeds')
     _check_chosen('--seeds', seeds, suite.seeds)
     _check_chosen('--rows', rows, suite.rows)
     runs: dict[tuple[str, int, str], Run] = {}
@@ -71,12 +71,13 @@ def plan(
 
 
 def _check_chosen(option: str, chosen: Sequence | None, known: Sequence) -> None:
-    unknown = [one for one in chosen or () if one not in known]
+    unknown = [value for value in chosen or () if value not in known]
     if unknown:
         raise ValueError(f'{option} {unknown[0]}: the suite has {", ".join(map(str, known))}')
 
 
 def _with_needed(suite: Suite, rows: Sequence[str]) -> set[str]:
+    """Return the names of rows and of all rows that they learn from."""
     needed = {suite.rows[name].learns_from for name in rows} - {None}
     return {*rows} | (_with_needed(suite, sorted(needed)) if needed else set())
 
@@ -90,7 +91,7 @@ def _add(
     work_dir: Path,
     cfg_options: dict[str, Any],
 ) -> None:
-    """Add a run to those before it, unless it is there."""
+    """Add a run to those before it, unless it is among them."""
     recipe, row = part.recipe.name, suite.rows[name]
     seed = _seed(suite, name, seed)
     if (recipe, seed, name) in runs:
@@ -116,18 +117,18 @@ def _seed(suite: Suite, name: str, seed: int) -> int:
 
 
 def _check_place(stage: Stage, runs: dict[tuple[str, int, str], Run]) -> None:
-    """Refuse that two runs write their checkpoints to one folder."""
+    """Refuse two runs that would write their checkpoints to one folder."""
     for run in runs.values():
         if run.stage.checkpoints == stage.checkpoints:
             raise ValueError(
-                f'{run.stage.folder} and {stage.folder} would both have their checkpoints in '
-                f'{stage.checkpoints}: leave out_dir of default_hooks.checkpoint out of '
+                f'{run.stage.folder} and {stage.folder} would both write their checkpoints to '
+                f'{stage.checkpoints}: remove out_dir of default_hooks.checkpoint from '
                 f'{stage.name}.py'
             )
 
 
 def _read(suite: Suite, part: Part, name: str, options: dict[str, Any]) -> Config:
-    """The config of a row."""
+    """Read the config of a row."""
     row = suite.rows[name]
     return complete_config(
         read_stage(part.recipe, row.config),
@@ -137,18 +138,18 @@ def _read(suite: Suite, part: Part, name: str, options: dict[str, Any]) -> Confi
 
 
 def seconds_left(runs: Sequence[Run]) -> float | None:
-    """How long the unfinished runs will take, by how long finished ones took; None if none did.
+    """Estimate how long the unfinished runs will take; None if no run is finished.
 
-    A run's time is that of the same row with another seed, else it is reckoned from its length and
-    from what a step of the finished runs took on average.
+    The estimate of a run is the time of the same row with other seeds; if there is none, its length
+    times the mean time of a step in the finished runs.
     """
     done = [run for run in runs if run.stage.finished and run.stage.seconds]
     if not done:
         return None
-    a_step = mean(run.stage.seconds / training_length(run.stage.cfg)[0] for run in done)
+    step_seconds = mean(run.stage.seconds / training_length(run.stage.cfg)[0] for run in done)
     left = 0.0
     for run in runs:
         if not run.stage.finished:
-            same = [one.stage.seconds for one in done if (one.recipe, one.row) == run[:2]]
-            left += mean(same) if same else a_step * training_length(run.stage.cfg)[0]
+            same = [other.stage.seconds for other in done if (other.recipe, other.row) == run[:2]]
+            left += mean(same) if same else step_seconds * training_length(run.stage.cfg)[0]
     return left

@@ -1,4 +1,4 @@
-"""How alike the features of student and assistant are, level by level."""
+"""Measure how similar the features of student and assistant are, level by level."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ def level_similarity(
     assistant: tuple[nn.Module, BaseDataset],
     number: int,
 ) -> list[float]:
-    """Similarity of each level of the student's pyramid on small images to the assistant's.
+    """Measure the similarity of each level of the student's pyramid to the assistant's.
 
     Args:
-        student: A detector, and the dataset as it reads it.
-        assistant: An ``AFPDetector`` of the same cells, and its dataset, of the same photographs.
-        number: How many photographs are compared at most, evenly spaced.
+        student: A detector and its dataset of small images.
+        assistant: An ``AFPDetector`` with the same cells and its dataset of large images, of the
+            same photographs.
+        number: Largest number of photographs, evenly spaced.
 
     Returns:
-        :func:`linear_cka` over all cells of all photographs, a number a level.
+        :func:`linear_cka` over all cells of all photographs, for each level.
     """
     number = min(number, len(student[1]))
     cells: list[list[tuple[Tensor, Tensor]]] = []
@@ -42,7 +43,7 @@ def level_similarity(
 
 
 def _levels(model: nn.Module, dataset: BaseDataset, index: int, tap: str) -> list[Tensor]:
-    """A pyramid's cells (H · W, C) for one photograph."""
+    """Return the cells (H · W, C) of each level of a pyramid for one photograph."""
     item = dataset[index]
     batch = dict(inputs=[item['inputs']], data_samples=[item['data_samples']])
     images = model.data_preprocessor(batch)['inputs']
@@ -52,25 +53,25 @@ def _levels(model: nn.Module, dataset: BaseDataset, index: int, tap: str) -> lis
 
 
 def linear_cka(first: Tensor, second: Tensor) -> float:
-    """Linear centred kernel alignment of two features of the same places.
+    """Compute the linear centred kernel alignment of two features of the same places.
 
-    It is 1 for features that agree up to rotation and scale of their channels, 0 for unrelated
-    ones, and so compares networks that were not trained from the same weights.
+    It is 1 for features that agree up to rotation and scale of their channels, and 0 for unrelated
+    features, so it can compare networks that were not trained from the same weights.
 
     Source: Kornblith et al., ICML 2019, arXiv 1905.00414, section 3.
 
     Args:
         first: (places, channels).
-        second: (places, channels), their number may differ.
+        second: (places, channels); the number of channels may differ.
     """
-    first, second = (one.double() - one.double().mean(0) for one in (first, second))
+    first, second = (feature.double() - feature.double().mean(0) for feature in (first, second))
     common = (second.t() @ first).square().sum()
-    own = torch.linalg.norm(first.t() @ first) * torch.linalg.norm(second.t() @ second)
-    return float(common / own)
+    norms = torch.linalg.norm(first.t() @ first) * torch.linalg.norm(second.t() @ second)
+    return float(common / norms)
 
 
 def loaded(cfg: Config, weights: dict[str, Tensor]) -> tuple[nn.Module, BaseDataset]:
-    """The deployed network of a config with these weights, and its validation set."""
+    """Build the deployed network of a config with these weights, and its validation set."""
     model = build_model(cfg)
     model.load_state_dict(weights)
     return model, build_dataset(cfg)
@@ -79,16 +80,17 @@ def loaded(cfg: Config, weights: dict[str, Tensor]) -> tuple[nn.Module, BaseData
 def similarities(
     student: Config, assistant: Config, weights: dict[str, dict[str, Tensor]], number: int
 ) -> dict[str, Sequence[float]]:
-    """Similarity by level to the assistant, of the student's network with several weights.
+    """Measure the similarity to the assistant, by level, of the student with several weights.
 
     Args:
         student: Any config of the student's network on the small image.
-        assistant: The assistant's.
-        weights: State dicts by name; ``'assistant'`` are also the assistant's own.
+        assistant: The assistant's config.
+        weights: Name → state dict of the student's network. Those of ``'assistant'`` are also
+            the assistant's weights.
         number: See :func:`level_similarity`.
     """
-    teaching = loaded(assistant, weights['assistant'])
+    large = loaded(assistant, weights['assistant'])
     return {
-        name: level_similarity(loaded(student, own), teaching, number)
-        for name, own in weights.items()
+        name: level_similarity(loaded(student, state_dict), large, number)
+        for name, state_dict in weights.items()
     }

@@ -1,4 +1,4 @@
-"""Making tables of a suite's results over seeds, with the share of the gap that a row recovers."""
+"""Make tables of a suite's results over seeds, with the share of the gap that a row recovers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Records = list[dict[str, Any]]
 
 
 class Gap(NamedTuple):
-    """What lies between the undistilled student and its network on the large image.
+    """The gap between the undistilled student and the same network on the large image.
 
     Args:
-        ceiling: H, AP of each seed.
-        floor: B, AP of each seed of the better of the undistilled rows.
-        floor_row: Which row that is.
+        ceiling: H: AP of the network on the large image, for each seed.
+        floor: B: AP of the better undistilled row, for each seed.
+        floor_row: Name of that row.
     """
 
     ceiling: list[float]
@@ -32,40 +32,41 @@ class Gap(NamedTuple):
 
     @property
     def size(self) -> float:
-        """H − B, of the means over seeds."""
+        """H − B, with means over seeds."""
         return mean(self.ceiling) - mean(self.floor)
 
     @property
     def spread(self) -> float | None:
-        """Standard deviation of H − B over seeds; None where there are too few."""
+        """Standard deviation of H − B over seeds; None if there are too few seeds."""
         if min(len(self.ceiling), len(self.floor)) < 2:
             return None
         return hypot(stdev(self.ceiling), stdev(self.floor))
 
     @property
     def clear(self) -> bool:
-        """Whether it is larger than what other seeds would make of it."""
+        """Whether it is larger than its standard deviation over seeds."""
         return self.spread is not None and self.size > self.spread
 
     def recovered(self, values: list[float]) -> float:
-        """(S − B) / (H − B) of the means over seeds."""
+        """Return (S − B) / (H − B), with means over seeds."""
         return (mean(values) - mean(self.floor)) / self.size
 
 
 def of_row(records: Records, part: Part, name: str) -> Records:
-    """Return the records of a part's row, by seed."""
-    found = [one for one in records if (one['recipe'], one['row']) == (part.recipe.name, name)]
-    return sorted(found, key=lambda one: one['seed'])
+    """Return the records of a part's row, sorted by seed."""
+    wanted = (part.recipe.name, name)
+    found = [record for record in records if (record['recipe'], record['row']) == wanted]
+    return sorted(found, key=lambda record: record['seed'])
 
 
 def known_ap(rows: Records) -> list[float]:
-    """Return the AP of every run, or nothing where one has none."""
-    values = [one.get(AP) for one in rows]
+    """Return AP of every run; [] if one has none."""
+    values = [row.get(AP) for row in rows]
     return values if all(map(known, values)) else []
 
 
 def gap(records: Records, part: Part) -> Gap | None:
-    """Return the gap of a part's recipe; None where the AP of a side of it is not known."""
+    """Return the gap of a part's recipe; None if H or B was not run, or has no AP."""
     values = {name: known_ap(of_row(records, part, name)) for name in (CEILING, *FLOOR)}
     floors = {name: values[name] for name in FLOOR if values[name]}
     if not values[CEILING] or not floors:
@@ -75,27 +76,27 @@ def gap(records: Records, part: Part) -> Gap | None:
 
 
 def by_set(records: Records) -> dict[str, Records]:
-    """Return the records with the numbers of each validation set; one alone is named ``''``."""
-    return {name: [of_set(one, name) for one in records] for name in set_names(records)}
+    """Return name of a validation set → records with its metrics; ``''`` is a single set."""
+    return {name: [of_set(record, name) for record in records] for name in set_names(records)}
 
 
 def part_table(suite: Suite, part: Part, records: Records) -> str:
-    """Return a part's rows in Markdown: metrics over seeds, coverage and recovered gap.
+    """Make a table of a part in Markdown, for each validation set.
 
-    There is a table for each validation set. Rows without results are named below it.
+    It has metrics over seeds, coverage and recovered gap. Rows without results are named below.
 
     Args:
-        suite: Says what the rows are.
+        suite: The suite, with the texts of the rows.
         part: One of its parts.
-        records: Of this suite, on one device.
+        records: Records of this suite, of one device.
     """
-    tables = {name: _table(suite, part, of_one) for name, of_one in by_set(records).items()}
-    return '\n'.join(f'Set {name}:\n\n{one}' if name else one for name, one in tables.items())
+    tables = {name: _table(suite, part, rows) for name, rows in by_set(records).items()}
+    return '\n'.join(f'Set {name}:\n\n{text}' if name else text for name, text in tables.items())
 
 
 def _table(suite: Suite, part: Part, records: Records) -> str:
     metrics = {title: key for title, key in METRICS.items() if key.startswith('bbox_')}
-    unit = 'epochs' if any(one.get('epochs') for one in records) else 'iterations'
+    unit = 'epochs' if any(record.get('epochs') for record in records) else 'iterations'
     header = ('row', 'image', *metrics, 'coverage', 'recovered gap', unit, 'seeds')
     between = gap(records, part)
     results = {name: of_row(records, part, name) for name in part.rows}
@@ -116,7 +117,7 @@ def _cells(rows: Records, metrics: dict[str, str], between: Gap | None, unit: st
     coverage = first['coverage']
     return (
         '×'.join(map(str, first['image_side'])),
-        *(percent([one.get(key) for one in rows]) for key in metrics.values()),
+        *(percent([row.get(key) for row in rows]) for key in metrics.values()),
         '–' if coverage is None else f'{100 * coverage:.0f} %',
         _recovered(rows, between),
         str(first[unit]),

@@ -1,4 +1,4 @@
-"""Images with their classes, and what classifiers say of them."""
+"""Draw images with their classes, and with the predictions of classifiers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...visualization import to_display
 
 IMAGES = 12
 COLUMNS = 3
-SIDE = 1.6  # of an image in the picture, in inches
+SIDE = 1.6  # of a drawn image, in inches
 GAP = 0.1  # beside an image, in inches
 LINE = 0.19  # height of a line of text, in inches
 DPI = 100
@@ -25,7 +25,7 @@ RIGHT, WRONG = 'tab:green', 'tab:red'
 
 
 def choose_images(dataset: BaseDataset) -> list[int]:
-    """The indices of a dozen images over the whole dataset, which may be sorted by class."""
+    """Return the indices of a dozen images, evenly spaced: datasets may be sorted by class."""
     number = min(IMAGES, len(dataset))
     return [index * len(dataset) // number for index in range(number)]
 
@@ -34,13 +34,15 @@ def draw_comparison(
     indices: Sequence[int],
     answers: dict[str, tuple[BaseDataset, list[Tensor], list[DataSample]]],
 ) -> Figure:
-    """Each image as the first and as the last classifier reads it, its class above, below it the
-    answer of each classifier and its score: green where it is right, red where it is wrong.
+    """Draw each image as the first and as the last classifier reads it.
+
+    Its class stands above; below it stands each classifier's prediction with its score, green if it
+    is right, red if it is wrong.
 
     Args:
-        indices: Which images of the datasets.
-        answers: A classifier's name → the dataset as it reads it, the images (C, H, W) from there,
-            and its answers to them.
+        indices: Indices of the images in the datasets.
+        answers: Name of a classifier → its dataset, the images (C, H, W) from that dataset, and its
+            predictions.
     """
     datasets = {name: dataset for name, (dataset, _, _) in answers.items()}
     left, *_, right = datasets
@@ -49,7 +51,7 @@ def draw_comparison(
     for place, index in enumerate(indices):
         images = [image(answers[name][1][place], datasets[name], index) for name in (left, right)]
         axes = [add_image(figure, pixels, place, half, lines) for half, pixels in enumerate(images)]
-        samples = {name: said[place] for name, (_, _, said) in answers.items()}
+        samples = {name: predicted[place] for name, (_, _, predicted) in answers.items()}
         write(axes[0], samples, datasets[left].metainfo.get('classes'))
     sizes = ['×'.join(map(str, pixels.shape[1::-1])) for pixels in images]
     title = f'{sizes[0]}: what the {left} reads; {sizes[1]}: what the {right} reads'
@@ -58,14 +60,14 @@ def draw_comparison(
 
 
 def blank(rows: int, lines: int) -> Figure:
-    """An empty picture of rows of images with so many lines of text each, and a title."""
+    """Return an empty picture for rows of images with lines of text and a title."""
     return Figure(
         (COLUMNS * (2 * SIDE + 3 * GAP), rows * (SIDE + lines * LINE) + 2 * LINE), dpi=DPI
     )
 
 
 def add_image(figure: Figure, pixels: np.ndarray, place: int, half: int, lines: int) -> Axes:
-    """Add the left (0) or right (1) image of a place, counted in rows from the top."""
+    """Add the left (``half`` 0) or right (1) image at a place, counted row by row."""
     width, height = figure.get_size_inches()
     row, column = divmod(place, COLUMNS)
     x = column * (2 * SIDE + 3 * GAP) + GAP + half * (SIDE + GAP)
@@ -78,13 +80,13 @@ def add_image(figure: Figure, pixels: np.ndarray, place: int, half: int, lines: 
 
 
 def image(pixels: Tensor, dataset: BaseDataset, index: int) -> np.ndarray:
-    """An image of a dataset, (C, H, W), as a screen shows it: (H, W, 3), RGB."""
+    """Convert an image of a dataset, (C, H, W), for the screen: (H, W, 3), RGB."""
     # Files are read as BGR; a dataset without files, like CIFAR, holds RGB.
     return to_display(pixels, bgr='img_path' in dataset.get_data_info(index))
 
 
 def write(axes: Axes, samples: dict[str, DataSample], classes: Sequence[str] | None) -> None:
-    """Write the class of an image above it, and the answers below it."""
+    """Write the class of an image above it, and the predictions below it."""
     truth = next(iter(samples.values())).gt_label.item()
     axes.set_title(name_of(truth, classes), loc='left', fontsize=11, fontweight='bold')
     for line, (name, sample) in enumerate(samples.items(), 1):
@@ -100,4 +102,5 @@ def write(axes: Axes, samples: dict[str, DataSample], classes: Sequence[str] | N
 
 
 def name_of(label: int, classes: Sequence[str] | None) -> str:
+    """Return the name of a class, shortened; its number if the names are not known."""
     return shorten(str(classes[label] if classes else label), LENGTH, placeholder=' …')

@@ -1,4 +1,4 @@
-"""COCO's metric of detectors that find nothing, too."""
+"""COCO's metric, with values for detectors that find nothing."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from mmdet.registry import METRICS
 
 @METRICS.register_module()
 class CocoMetricFromZero(CocoMetric):
-    """MMDetection's ``CocoMetric``, of boxes, which has values where nothing at all was found.
+    """Compute MMDetection's ``CocoMetric`` of boxes also where nothing at all was found.
 
-    ``CocoMetric`` returns nothing then, as it does for what it was not asked to measure. Here a
-    measure that is missing was not asked for, one of nothing found is 0, and one of objects of a
-    size that none has is -1, as ever.
+    ``CocoMetric`` returns no values then, as for a measure that was not asked for. Here all
+    measures that were asked for have a value: 0 where nothing was found, -1 where no object has
+    the size.
     """
 
     def compute_metrics(self, results: list[tuple[dict, dict]]) -> dict[str, Any]:
-        """As in ``CocoMetric``; where nothing was found an empty box with score 0 stands for it."""
+        """Compute the metrics; if nothing was found, add an empty box with score 0."""
         if not any(len(found['bboxes']) for _, found in results):
             truth, found = results[0]
             nothing = dict(

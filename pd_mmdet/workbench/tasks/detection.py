@@ -12,11 +12,11 @@ from mmdet.evaluation import DumpDetResults
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 
+from ...pixel_options import type_name
 from ..validation_sets import (
-    given_metrics,
-    metric_of_each,
+    all_metrics,
+    metric_of_each_set,
     pipeline_of,
-    type_name,
     validation_sets,
 )
 from .coco_metric import CocoMetricFromZero
@@ -66,9 +66,9 @@ def evaluators(cfg: Config, place: int) -> list[dict]:
         place: Index of the validation set.
     """
     sets = list(validation_sets(cfg).values())
-    of_each = metric_of_each(cfg)
-    given = of_each[place : place + 1] or given_metrics(cfg)
-    metric = next((dict(one) for one in given if type_name(one) == 'CocoMetric'), {})
+    of_each = metric_of_each_set(cfg)
+    given = of_each[place : place + 1] or all_metrics(cfg)
+    metric = next((dict(metric) for metric in given if type_name(metric) == 'CocoMetric'), {})
     if len(sets) > 1 and not of_each and metric.get('ann_file'):
         metric['ann_file'] = _coco_file(sets[place])
     if not metric.get('ann_file'):

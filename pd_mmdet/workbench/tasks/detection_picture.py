@@ -1,4 +1,4 @@
-"""Images with the boxes and masks of their objects, and with those that detectors find."""
+"""Draw images with the boxes and masks of their objects, and with those that detectors find."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ from ...visualization import to_display
 
 IMAGES = 4
 MIN_SCORE = 0.3
-SIDE = 480  # longer side of an image in the picture, in pixels
+SIDE = 480  # longer side of a drawn image, in pixels
 MASK_ALPHA = 0.4
 TITLE = 50  # height of the titles
 DPI = 100
 NO_MASK = [[0.0] * 6]
-"""A polygon without area, beside objects that have masks."""
+"""A polygon without area, for objects without a mask beside others that have one."""
 
 
 class InsideImage(DetLocalVisualizer):
-    """Draws an image at its place, and labels above the boxes, so large that they can be read."""
+    """Draw images at their place, with readable labels above the boxes."""
 
     def set_image(self, image: np.ndarray) -> None:
         super().set_image(image)
-        # Else matplotlib makes room for what lies beyond the image, and shrinks or moves it.
+        # Otherwise matplotlib makes room for what lies outside, and shrinks or moves the image.
         self.ax_save.autoscale(False)
 
     def draw_binary_masks(
         self, binary_masks: np.ndarray, colors: list, alphas: float
     ) -> DetLocalVisualizer:
-        # What is under a mask must be seen, else nobody can judge it.
+        # The object must be visible under its mask.
         return super().draw_binary_masks(binary_masks, colors, alphas=MASK_ALPHA)
 
     def draw_texts(
         self, texts: str, positions: Tensor, font_sizes: int, **style: Any
     ) -> DetLocalVisualizer:
         x, y = map(float, positions)
-        place = torch.tensor([x, max(y, 16)])  # not out of the picture
+        place = torch.tensor([x, max(y, 16)])  # inside of the picture
         return super().draw_texts(texts, place, font_sizes=9, vertical_alignments='bottom', **style)
 
 
 def choose_images(dataset: BaseDataset) -> list[int]:
-    """The indices of the first images in a dataset that have objects."""
+    """Return the indices of the first images in a dataset that have objects."""
     with_objects = (
         index
         for index in range(len(dataset))
-        if any(not one.get('ignore_flag') for one in dataset.get_data_info(index)['instances'])
+        if any(not obj.get('ignore_flag') for obj in dataset.get_data_info(index)['instances'])
     )
     return list(islice(with_objects, IMAGES))
 
@@ -66,13 +66,14 @@ def draw_comparison(
     indices: Sequence[int],
     answers: dict[str, tuple[BaseDataset, list[Tensor], list[DetDataSample]]],
 ) -> Figure:
-    """A row for each image; a column for the ground truth and one for each detector, on the image
-    as it reads it.
+    """Draw a row for each image: the ground truth, then each detector's predictions.
+
+    Each detector's column shows the image as that detector reads it.
 
     Args:
-        indices: Which images of the datasets.
-        answers: A detector's name → the dataset as it reads it, the images (C, H, W) from there,
-            and what it finds in them, in the coordinates of the file.
+        indices: Indices of the images in the datasets.
+        answers: Name of a detector → its dataset, the images (C, H, W) from that dataset, and its
+            predictions, in the coordinates of the file.
     """
     dataset = next(iter(answers.values()))[0]
     files = [load(dataset, index) for index in indices]
@@ -83,15 +84,15 @@ def draw_comparison(
             for file, size in zip(files, sizes)
         ]
     }
-    for name, (own, images, samples) in answers.items():
+    for name, (read, images, samples) in answers.items():
         height, width = samples[0].img_shape
         columns[f'{name}, {width}×{height}'] = [
             draw(
-                to_display(content(image, sample), bgr=is_file(own.get_data_info(index))),
+                to_display(content(image, sample), bgr=is_file(read.get_data_info(index))),
                 confident(sample.pred_instances),
                 sample.ori_shape,
                 size,
-                own.metainfo,
+                read.metainfo,
             )
             for index, image, sample, size in zip(indices, images, samples, sizes)
         ]
@@ -99,9 +100,9 @@ def draw_comparison(
 
 
 def load(dataset: BaseDataset, index: int) -> dict[str, Any]:
-    """What a pipeline knows of an image once it has loaded it, and not changed it yet."""
+    """Return the results of a dataset's pipeline for an image that is loaded, but not changed."""
     results = dataset.get_data_info(index)
-    while hasattr(dataset, 'dataset'):  # a wrapper's own pipeline does not load
+    while hasattr(dataset, 'dataset'):  # the pipeline of a wrapper does not load
         dataset = dataset.dataset
     for transform in dataset.pipeline.transforms:
         results = transform(results)
@@ -111,18 +112,18 @@ def load(dataset: BaseDataset, index: int) -> dict[str, Any]:
 
 
 def loaded(results: dict[str, Any]) -> np.ndarray:
-    """A loaded image, (H, W, 3), RGB."""
+    """Return a loaded image, (H, W, 3), RGB."""
     image = torch.from_numpy(np.atleast_3d(results['img'])).permute(2, 0, 1)
     return to_display(image, bgr=is_file(results))
 
 
 def is_file(results: dict[str, Any]) -> bool:
-    """Whether an image is from a file, which is read blue first."""
+    """Return whether an image is from a file, which is read as BGR."""
     return 'img_path' in results
 
 
 def content(image: Tensor, sample: DetDataSample) -> Tensor:
-    """What of an image (C, H, W) shows the file: without what its pipeline has put around it."""
+    """Cut off the padding that a pipeline has put around an image (C, H, W)."""
     top, _, left, _ = map(int, sample.get('border', (0, 0, 0, 0)))  # CenterNet's is on all sides
     width, height = (
         round(side * factor)
@@ -132,14 +133,14 @@ def content(image: Tensor, sample: DetDataSample) -> Tensor:
 
 
 def ground_truth(results: dict[str, Any]) -> InstanceData:
-    """The objects of a loaded image that count, in the coordinates of the file.
+    """Return the objects of a loaded image that are not ignored, in the coordinates of the file.
 
     Returns:
         ``bboxes``, ``labels`` and, where objects have some, ``masks`` (N, H, W).
     """
-    with_mask = any('mask' in one for one in results['instances'])
-    for one in results['instances']:
-        one.setdefault('mask', NO_MASK)
+    with_mask = any('mask' in obj for obj in results['instances'])
+    for obj in results['instances']:
+        obj.setdefault('mask', NO_MASK)
     results = LoadAnnotations(with_bbox=True, with_mask=with_mask)(results)
     truth = InstanceData(
         bboxes=results['gt_bboxes'].tensor, labels=torch.from_numpy(results['gt_bboxes_labels'])
@@ -150,13 +151,13 @@ def ground_truth(results: dict[str, Any]) -> InstanceData:
 
 
 def confident(instances: InstanceData) -> InstanceData:
-    """Detections that are worth drawing, the surest last: on top of others of the same object."""
+    """Return detections with a score of at least ``MIN_SCORE``, the highest last, drawn on top."""
     instances = instances[instances.scores >= MIN_SCORE]
     return instances[instances.scores.argsort()]
 
 
 def grid(columns: dict[str, list[np.ndarray]]) -> Figure:
-    """Drawn images (H, W, 3), RGB, in columns with titles."""
+    """Draw images (H, W, 3), RGB, in columns with titles."""
     rows = list(zip(*columns.values()))
     heights = [row[0].shape[0] for row in rows]
     width = max(row[0].shape[1] for row in rows)
@@ -178,14 +179,13 @@ def draw(
     size: tuple[int, int],
     metainfo: dict,
 ) -> np.ndarray:
-    """An image with boxes, masks, labels and scores, as far as its instances have them.
+    """Draw boxes, masks, labels and scores on an image, as far as its instances have them.
 
     Args:
-        image: (H, W, 3), RGB; it shows all of a file, in whatever size. Enlarged it has the pixels
-            that it has: nothing is put between them.
+        image: (H, W, 3), RGB: the whole file, in any size. Enlarged without interpolation.
         instances: In the coordinates of the file.
         shape: Height and width of the file.
-        size: Width and height of what is drawn.
+        size: Width and height of the drawn image.
         metainfo: Of the dataset: ``classes`` and, if it has one, ``palette``.
     """
     enlarged = size[0] >= image.shape[1]
@@ -199,8 +199,13 @@ def draw(
 
 
 def within(instances: InstanceData, shape: tuple[int, int], size: tuple[int, int]) -> InstanceData:
-    """Bring instances from a file of height and width ``shape`` to an image of width and height
-    ``size``, and cut off what lies beyond it; without those of which nothing is left."""
+    """Scale instances to an image, cut off what lies outside, and drop those that are empty then.
+
+    Args:
+        instances: In the coordinates of the file.
+        shape: Height and width of the file.
+        size: Width and height of the image.
+    """
     (height, width), (new_width, new_height) = shape, size
     scale = torch.tensor([new_width / width, new_height / height] * 2)
     instances = instances.clone()
@@ -212,5 +217,5 @@ def within(instances: InstanceData, shape: tuple[int, int], size: tuple[int, int
         masks = BitmapMasks(instances.masks.numpy().astype(np.uint8), height, width)
         masks = masks.resize((new_height, new_width)).to_ndarray()
         instances.masks = torch.from_numpy(masks).bool()
-        left |= instances.masks.flatten(1).any(dim=1)  # detectors without boxes say zeros
+        left |= instances.masks.flatten(1).any(dim=1)  # detectors without boxes yield zeros
     return instances[left]

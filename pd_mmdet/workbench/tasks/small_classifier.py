@@ -1,4 +1,4 @@
-"""What changes in a classifier's config when its images become small."""
+"""Change a classifier's config for small images."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from typing import Any
 
 from mmpretrain.registry import MODELS
 
-from ..recipes.write import Remark
-from .small_detector import divided, unfrozen
+from ...pixel_options import round_nearest, scale_length
+from ..config_text import Remark
+from .small_detector import unfrozen
 
 
 def small_classifier(model: dict, ratio: Fraction) -> dict[str, Any]:
-    """What a child config says of a classifier, to be merged into the given one.
+    """Return the changes to a classifier's config for small images.
 
-    The backbone is unfrozen, and one that is made for a size of image is made for the small one.
+    The backbone is unfrozen; a backbone for images of one size becomes one for the small image.
 
     Args:
         model: The classifier's config for the large image. Not changed.
         ratio: Side of the large image over the small one.
 
+    Returns:
+        Values that a config which inherits this one sets, with remarks for its text.
+
     Raises:
-        ValueError: The ratio does not divide the size for which the backbone is made.
+        ValueError: The ratio does not divide the size of the backbone's images.
     """
     backbone = model.get('backbone', {})
     options = _options(backbone)
@@ -37,7 +41,7 @@ def small_classifier(model: dict, ratio: Fraction) -> dict[str, Any]:
 
 
 def _options(backbone: dict) -> dict[str, Any]:
-    """The options of a backbone: those that a config gives, and the others as its classes do."""
+    """Return the options of a backbone, with the defaults of its classes."""
     options: dict[str, Any] = {}
     for base in reversed(getattr(MODELS.get(backbone.get('type', '')), '__mro__', ())):
         parameters = signature(base).parameters if '__init__' in vars(base) else {}
@@ -52,4 +56,4 @@ def _small_image(size: int | Sequence[int], ratio: Fraction) -> int | Sequence[i
             f'backbone.img_size={size!r} must be a multiple of {ratio.numerator}, so that the '
             f'small image has whole pixels at ratio {ratio}'
         )
-    return divided(size, ratio, int)
+    return scale_length(size, 1 / ratio, round_nearest)

@@ -1,39 +1,39 @@
-"""What changes in a model's config when its images become small."""
+"""Change a detector's config for small images."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from fractions import Fraction
 from numbers import Real
 from typing import Any
 
 from mmdet.registry import TASK_UTILS
 
-from ..recipes.write import Code, Remark
-
-SIZES = ('random_size_range', 'scale', 'size')
-"""Options of batch augmentations that are pixels of the image; multiples (``size_divisor``) are
-what the network's strides ask for, and stay."""
+from ...pixel_options import BATCH_AUGMENTS, scale_length, scale_options
+from ..config_text import Code, Remark
 
 STRIDE = 32
-"""Coarsest stride at which the necks of the zoo join levels: whole cells need whole multiples."""
+"""Coarsest stride at which necks of MMDetection's configs join levels; sides of batches must be
+multiples of it."""
 
-UNKNOWN_ANCHORS = 'but which option makes these anchors smaller is not known: set it here.'
+UNKNOWN_ANCHORS = 'but the option for the size of these anchors is not known: set it here.'
 
 UNFROZEN = dict(EfficientNet=0)
-"""What ``frozen_stages`` is where nothing is frozen, in backbones where that is not -1."""
+"""Value of ``frozen_stages`` that freezes nothing, for backbones where it is not -1."""
 
 
 def small_detector(model: dict, ratio: Fraction) -> dict[str, Any]:
-    """What a child config says of a detector, to be merged into the given one.
+    """Return the changes to a detector's config for small images.
 
-    The backbone is unfrozen, batches are padded to whole strides and resized within smaller sizes,
-    and anchors shrink with the objects. Points and whatever else follows from strides stays.
+    The backbone is unfrozen, batches are padded to multiples of the strides and resized to smaller
+    sizes, and anchors become smaller with the objects. Points follow from strides, and stay.
 
     Args:
         model: The detector's config for the large image. Not changed.
         ratio: Side of the large image over the small one.
+
+    Returns:
+        Values that a config which inherits this one sets, with remarks for its text.
     """
     changes: dict[str, Any] = {}
     preprocessor = _small_batches(model.get('data_preprocessor') or {}, ratio)
@@ -47,15 +47,15 @@ def small_detector(model: dict, ratio: Fraction) -> dict[str, Any]:
     for name in ('rpn_head', 'bbox_head'):
         anchors = _small_anchors(model.get(name), ratio)
         if anchors:
-            said = 'and so are their anchors.' if all(anchors.values()) else UNKNOWN_ANCHORS
-            remark = Remark(f'Objects are {ratio} times as small, {said}')
+            rest = 'and so are their anchors.' if all(anchors.values()) else UNKNOWN_ANCHORS
+            remark = Remark(f'Objects are {ratio} times as small, {rest}')
             known = {key: sizes for key, sizes in anchors.items() if sizes}
             changes[name] = dict(remark=remark, **known)
     return changes
 
 
 def unfrozen(backbone: dict) -> dict[str, Any]:
-    """What makes a backbone train all of its stages, if it does not."""
+    """Return the change that lets a backbone train all of its stages; {} if it already does."""
     none = UNFROZEN.get(backbone.get('type'), -1)
     if backbone.get('frozen_stages', none) <= none:
         return {}
@@ -64,34 +64,33 @@ def unfrozen(backbone: dict) -> dict[str, Any]:
 
 
 def _small_batches(preprocessor: dict, ratio: Fraction) -> dict[str, Any]:
+    """Return the changes to a data preprocessor."""
     changes: dict[str, Any] = {}
     if preprocessor and preprocessor.get('pad_size_divisor', 1) == 1:
         changes['remark'] = Remark(f'The given size over {ratio} may not be whole strides.')
         changes['pad_size_divisor'] = STRIDE
     augments = preprocessor.get('batch_augments') or []
-    small = [_small_augment(augment, ratio) for augment in augments]
+    small = [scale_options(augment, BATCH_AUGMENTS, 1 / ratio) for augment in augments]
     if small != augments:
         changes['other_remark'] = Remark(f'Sizes of the small image: the given ones over {ratio}.')
         changes['batch_augments'] = small
     return changes
 
 
-def _small_augment(augment: dict, ratio: Fraction) -> dict:
-    sizes = {key: divided(augment[key], ratio, round) for key in SIZES if key in augment}
-    return {**augment, **sizes}
-
-
 def _small_anchors(head: Any, ratio: Fraction) -> dict[str, Any]:
-    """For each anchor generator of a head (some have several) its smaller sizes or scales."""
+    """Return smaller sizes or scales for each anchor generator of a head; some have several."""
     return {
-        name: {key: divided(size, ratio, _exact) for key, size in _anchor_sizes(generator).items()}
+        name: {
+            key: scale_length(size, 1 / ratio, _exact)
+            for key, size in _anchor_sizes(generator).items()
+        }
         for name, generator in (head.items() if isinstance(head, dict) else ())
         if name.endswith('anchor_generator') and 'Anchor' in generator['type']  # or it has points
     }
 
 
 def _anchor_sizes(generator: dict) -> dict[str, Any]:
-    """Options of an anchor generator to which its anchors' sizes are proportional, if any."""
+    """Return the options of an anchor generator that its anchors are proportional to, if known."""
     if generator['type'].rpartition('.')[2] == 'SSDAnchorGenerator':
         return _ssd_sizes(generator)
     if generator.get('base_sizes'):
@@ -101,7 +100,7 @@ def _anchor_sizes(generator: dict) -> dict[str, Any]:
 
 
 def _ssd_sizes(generator: dict) -> dict[str, list]:
-    """Smallest and largest size of each level, which SSD else computes for 300 and 512 pixels."""
+    """Return smallest and largest size of each level, which SSD computes for 300 or 512 pixels."""
     keys = ('min_sizes', 'max_sizes')
     if all(generator.get(key) for key in keys):
         return {key: generator[key] for key in keys}
@@ -113,15 +112,9 @@ def _ssd_sizes(generator: dict) -> dict[str, list]:
     return dict(min_sizes=built.base_sizes, max_sizes=largest)
 
 
-def divided(value: Any, ratio: Fraction, rounded: Callable[[Any], Any]) -> Any:
-    """A size of the large image, or several, over the ratio; what is no number stays."""
-    if isinstance(value, (list, tuple)):
-        return type(value)(divided(item, ratio, rounded) for item in value)
-    return rounded(value / ratio) if isinstance(value, Real) else value
-
-
-def _exact(value: Fraction | float) -> int | float | Code:
-    """A whole number, or the quotient as it is computed when the config is read."""
+def _exact(size: Real, factor: Fraction) -> int | float | Code:
+    """Scale a size to a whole number, or to a quotient that is computed when the config is read."""
+    value = size / (1 / factor)
     if not isinstance(value, Fraction):
         return value
     if value.denominator == 1:

@@ -1,4 +1,4 @@
-"""What detection and classification have in common, field by field."""
+"""Describe a task, detection or classification, field by field."""
 
 from __future__ import annotations
 

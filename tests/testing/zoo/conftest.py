@@ -2,11 +2,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from pd_mmdet.testing.zoo.chain import Stranger
+from pd_mmdet.testing.zoo.chain import StockProcess
 
 
 @pytest.fixture(scope='module')
-def stranger() -> Iterator[Stranger]:
+def stock() -> Iterator[StockProcess]:
     """A process that cannot import this package, for all tests of a file."""
-    with Stranger() as process:
+    with StockProcess() as process:
         yield process

@@ -9,5 +9,5 @@ LINKS = [link for link in CHAIN if link.config.rpartition('/')[2].startswith(FAM
 
 
 @pytest.mark.parametrize('link', LINKS, ids=str)
-def test_every_step_succeeds(link, tmp_path, stranger):
-    assert run_chain(link, tmp_path / 'chain', stranger) == dict.fromkeys(STEPS, '')
+def test_every_step_succeeds(link, tmp_path, stock):
+    assert run_chain(link, tmp_path / 'chain', stock) == dict.fromkeys(STEPS, '')

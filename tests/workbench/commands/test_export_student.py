@@ -287,7 +287,9 @@ def test_a_dataset_of_this_package_becomes_the_stock_one(tmp_path):
     checkpoint = save(config, tmp_path / 'bccd.pth')
     files = export_student(config, checkpoint, tmp_path / 'out')
     comment = files[0].read_text().splitlines()[1]
-    assert comment == '# BCCDDataset is part of pd_mmdet; here is XMLDataset, which it extends.'
+    assert (
+        comment == '# BCCDDataset is part of pd_mmdet; XMLDataset, which it extends, replaces it.'
+    )
     cfg = Config.fromfile(files[0])
     assert cfg.test_dataloader.dataset.type == 'XMLDataset'
     assert 'custom_imports' not in cfg
@@ -327,7 +329,7 @@ def test_an_assistant_says_what_it_needs(glyphs, tmp_path):
     config = GLYPHS / 'assistant.py'
     checkpoint = save(config, tmp_path / 'iter_1.pth')
     files = export_student(config, checkpoint, tmp_path / 'out')
-    assert files[0].read_text().startswith('# An assistant: it needs the package pd_mmdet')
+    assert files[0].read_text().startswith('# An assistant: it reads large images, and needs')
     cfg = Config.fromfile(files[0])
     assert cfg.custom_imports.imports == ['pd_mmdet']
     images = sorted((glyphs / 'val').iterdir())
@@ -356,7 +358,7 @@ class Touch:
 def test_a_plain_model_is_refused(tmp_path):
     config = GLYPHS / 'baseline.py'
     checkpoint = save(config, tmp_path / 'plain.pth')
-    with pytest.raises(ValueError, match='no AFPDistiller but RetinaNet: it is not distilled'):
+    with pytest.raises(ValueError, match='model.type is RetinaNet, not AFPDistiller'):
         export_student(config, checkpoint, tmp_path / 'out')
     with pytest.raises(ValueError, match="plain.pth is not a distiller's checkpoint"):
         export_student(GLYPHS / 'student.py', checkpoint, tmp_path / 'out')
@@ -367,6 +369,23 @@ def test_a_checkpoint_of_another_stage_is_refused(tmp_path):
     checkpoint = save(GLYPHS / 'assistant.py', tmp_path / 'assistant.pth')
     with pytest.raises(ValueError, match="was trained on the view 'hr', but .* reads 'lr'"):
         export_student(GLYPHS / 'student.py', checkpoint, tmp_path / 'out')
+
+
+def trained_as(tmp_path, **entries: object) -> Path:
+    """A checkpoint in which TeacherHook has noted what was trained; its config says nothing."""
+    checkpoint = load_data(save(GLYPHS / 'student.py', tmp_path / 'student.pth', cfg=''))
+    checkpoint['pd_mmdet'] = dict(distiller='AFPDistiller', view='lr') | entries
+    torch.save(checkpoint, tmp_path / 'student.pth')
+    return tmp_path / 'student.pth'
+
+
+def test_a_checkpoint_says_what_it_was_trained_as(tmp_path):
+    export_student(GLYPHS / 'student.py', trained_as(tmp_path), tmp_path / 'out')
+    with pytest.raises(ValueError, match="was trained on the view 'hr', but .* reads 'lr'"):
+        export_student(GLYPHS / 'student.py', trained_as(tmp_path, view='hr'), tmp_path / 'new')
+    other = trained_as(tmp_path, distiller='PixelDistillClassifier')
+    with pytest.raises(ValueError, match='was not trained as AFPDistiller'):
+        export_student(GLYPHS / 'student.py', other, tmp_path / 'new')
 
 
 def test_a_checkpoint_that_lacks_weights_is_refused(trained, tmp_path):
@@ -394,7 +413,7 @@ def test_no_file_and_no_data(tmp_path):
 @pytest.mark.parametrize('name', ['student.py', 'student.pth'])
 def test_nothing_is_overwritten(trained, tmp_path, name):
     (tmp_path / name).write_text('mine')
-    with pytest.raises(FileExistsError, match=f'{name} is there already'):
+    with pytest.raises(FileExistsError, match=f'{name} exists already'):
         export_student(trained.config, trained.checkpoint, tmp_path)
     assert [file.read_text() for file in tmp_path.iterdir()] == ['mine']
 

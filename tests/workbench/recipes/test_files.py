@@ -11,7 +11,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.hub import get_config
 
-from pd_mmdet.workbench.config import OPTIONS
+from pd_mmdet.workbench.load_config import OPTIONS
 from pd_mmdet.workbench.recipes import files
 from pd_mmdet.workbench.recipes.choose_terms import Choice
 from pd_mmdet.workbench.recipes.files import Source

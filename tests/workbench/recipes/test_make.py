@@ -201,7 +201,7 @@ def test_an_address_is_no_file(pair, tmp_path):
     [
         ('train_dataloader = None', 'has no train_dataloader: name the config of a whole training'),
         ('model = None', 'has no model'),
-        ('train_cfg = dict(_delete_=True, type="X")', 'says neither max_iters nor max_epochs'),
+        ('train_cfg = dict(_delete_=True, type="X")', 'has neither max_iters nor max_epochs'),
         (
             'train_dataloader = dict(dataset=dict(pipeline=[dict(type="LoadImageFromFile")]))',
             'train_dataloader has no pipeline with the packing transform PackDetInputs',

@@ -7,8 +7,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
 
 import pd_mmdet  # noqa: F401
+from pd_mmdet.workbench.config_text import config_text
 from pd_mmdet.workbench.recipes.pipelines import Pipelines, derived, is_packing, with_views
-from pd_mmdet.workbench.recipes.write import config_text
 
 LOAD, FLIP = dict(type='LoadImageFromFile'), dict(type='RandomFlip', prob=0.5)
 PACK = dict(type='mmdet.PackDetInputs', meta_keys=('img_id', 'flip'))

@@ -93,7 +93,7 @@ def test_the_end_is_not_always_written():
         (
             dict(max_epochs=9),
             dict(save_last=False),
-            'interval=-1, save_begin=0, save_last=False writes no checkpoint in 9 epochs: let',
+            'interval=-1, save_begin=0, save_last=False writes no checkpoint in 9 epochs: set',
         ),
         (dict(max_epochs=9), dict(save_last=False, interval=10), 'interval=10, .* 9 or less'),
         (
@@ -102,7 +102,11 @@ def test_the_end_is_not_always_written():
             'save_begin=10, save_last=False writes no checkpoint in 9 epochs',
         ),
         (dict(max_epochs=9), dict(filename_tmpl='last.pth'), "filename_tmpl='last.pth' must be"),
-        (dict(max_epochs=9), dict(out_dir='s3://mine'), "out_dir='s3://mine' must be a folder"),
+        (
+            dict(max_epochs=9),
+            dict(out_dir='s3://mine'),
+            "out_dir='s3://mine' must be a local folder",
+        ),
     ],
 )
 def test_a_training_without_a_last_checkpoint_is_refused(length, checkpoint, said):
@@ -137,7 +141,7 @@ def test_a_checkpoint_comes_before_the_training_may_be_stopped(kind):
     with pytest.raises(ValueError) as error:
         check_checkpoints(config(length, dict(type='CheckpointHook', interval=7), stop))
     assert 'after 7 epochs, but custom_hooks.0 (EarlyStoppingHook) may stop' in str(error.value)
-    assert 'after 6: let interval be 6 or less' in str(error.value)
+    assert 'after 6: set interval to 6 or less' in str(error.value)
 
 
 def test_a_threshold_may_be_reached_at_once():

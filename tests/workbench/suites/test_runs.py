@@ -61,8 +61,8 @@ def test_chosen_rows_come_with_what_they_learn_from(suite_file, tmp_path):
     [
         (dict(seeds=[3]), '--seeds 3: the suite has 1, 2'),
         (dict(rows=['mine']), '--rows mine: the suite has teacher, '),
-        (dict(cfg_options={'randomness.seed': 3}), 'the suite says the seeds'),
-        (dict(cfg_options={'max_iters': 3}), 'would change nothing'),
+        (dict(cfg_options={'randomness.seed': 3}), 'the suite sets the seeds'),
+        (dict(cfg_options={'max_iters': 3}), 'would have no effect'),
     ],
 )
 def test_what_cannot_be_chosen_is_refused(suite_file, tmp_path, options, message):

@@ -7,7 +7,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.hub import get_config
 
-from pd_mmdet.workbench.recipes.write import config_text
+from pd_mmdet.workbench.config_text import config_text
 from pd_mmdet.workbench.tasks.small_detector import small_detector
 
 TWO = Fraction(2)

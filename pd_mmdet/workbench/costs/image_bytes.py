@@ -1,4 +1,4 @@
-"""How many bytes an image has on the link between camera and detector."""
+"""Count the bytes of an encoded image, which the link from the camera to the detector carries."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ PNG_CHANNELS = (*JPEG_CHANNELS, (4,))
 def bytes_per_image(
     dataset: BaseDataset, jpeg_qualities: Sequence[int], number: int
 ) -> dict[str, float | None]:
-    """Mean size of encoded images of a dataset, as large as the detector reads them.
+    """Measure the mean size of encoded images of a dataset, as large as the detector reads them.
 
     Args:
-        dataset: Its items have ``inputs`` (C, H, W), of three channels blue first.
-        jpeg_qualities: From 1 to 100.
-        number: How many images are encoded at most, evenly spaced.
+        dataset: Its items have ``inputs`` (C, H, W); three channels are BGR.
+        jpeg_qualities: Qualities from 1 to 100.
+        number: Largest number of images, evenly spaced.
 
     Returns:
-        ``png`` and ``jpeg<quality>``, in bytes; None for a format that cannot hold the images:
-        both hold one or three channels of 8 bits, PNG four and 16 bits, too.
+        ``png`` and ``jpeg<quality>``, in bytes; None for a format that cannot encode the images.
+        Both encode one or three channels of 8 bits, PNG also four channels and 16 bits.
     """
     number = min(number, len(dataset))
     formats = {'png': ('.png', [])} | {
@@ -42,7 +42,7 @@ def bytes_per_image(
 
 
 def _encoded_size(image: np.ndarray, ending: str, options: list[int]) -> int | None:
-    """Bytes of an image (H, W, C) in a format; None if that cannot hold it."""
+    """Return the bytes of an image (H, W, C) in a format; None if it cannot be encoded."""
     if is_8_bit(image):
         image = to_dtype(image, np.uint8)
     dtypes, channels = (

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from pd_mmdet.workbench.costs.link import bytes_per_image
+from pd_mmdet.workbench.costs.image_bytes import bytes_per_image
 
 
 def dataset() -> list[dict]:

@@ -1,4 +1,4 @@
-"""Accuracy against each cost, with the Pareto front."""
+"""Plot accuracy against each cost, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LARGE, SMALL, EDGE = '#78909c', '#e07a5f', '#253237'
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Indices of the points (cost, score) that no other beats in both, the cheapest first."""
+    """Return the indices of the points (cost, score) on the Pareto front, the cheapest first."""
     order = sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1]))
     front: list[int] = []
     for index in order:
@@ -29,13 +29,13 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
 def cost_figure(
     rows: Sequence[dict[str, Any]], costs: dict[str, str], scores: dict[str, str]
 ) -> Figure:
-    """A panel for each cost, and all of them again for each score.
+    """Draw a panel for each pair of score and cost.
 
     Args:
-        rows: Networks with their ``name``, ``view`` and numbers; those without a score are left
+        rows: Networks with ``name``, ``view``, costs and scores; those without a score are left
             out.
-        costs: Key of a row → the axis' label.
-        scores: Key of a score, 0 to 1 → the label of its axis.
+        costs: Key of a cost → label of its axis.
+        scores: Key of a score, 0 to 1 → label of its axis.
     """
     lines = ceil(len(costs) / COLUMNS)
     size = (4 * COLUMNS, 3.1 * lines * len(scores))

@@ -4,16 +4,22 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.dataset import Compose
+from mmengine.registry import init_default_scope
 
 pytest.importorskip('mmpretrain')
 
 import pd_mmdet.classification  # noqa: E402, F401
-from pd_mmdet.workbench.deploy import deployed_pipeline  # noqa: E402
+from pd_mmdet.workbench.deployed_data import deployed_pipeline  # noqa: E402
 
 LOAD = dict(type='LoadImageFromFile')
 PACK = dict(type='PackPairedInputs')
 EDGE = dict(type='ResizeEdge', scale=256, edge='short')
 CROP = dict(type='CenterCrop', crop_size=224)
+
+
+@pytest.fixture(autouse=True)
+def classification_scope(scope_and_seed: None) -> None:
+    init_default_scope('mmpretrain')
 
 
 @pytest.mark.parametrize(

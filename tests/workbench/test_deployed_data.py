@@ -2,9 +2,6 @@
 
 from copy import deepcopy
 from fractions import Fraction
-from importlib import import_module
-from importlib.util import find_spec
-from inspect import Parameter, signature
 from pathlib import Path
 
 import cv2
@@ -12,13 +9,12 @@ import numpy as np
 import pytest
 import torch
 from mmcv.transforms import Compose
-from mmdet.registry import TRANSFORMS
 from mmdet.utils import register_all_modules
 from mmengine.config import ConfigDict
 from mmengine.hub import get_config
 
 import pd_mmdet  # noqa: F401
-from pd_mmdet.workbench.deploy import SIZES, deployed_pipeline, makes_small, stock_dataset
+from pd_mmdet.workbench.deployed_data import deployed_pipeline, makes_small, stock_dataset
 
 register_all_modules()
 LOAD = dict(type='LoadImageFromFile')
@@ -175,28 +171,6 @@ def test_a_dataset_of_this_package_becomes_the_one_that_it_extends():
     assert own == stock['metainfo'] | dict(classes=('cell',))
     for other in ('XMLDataset', 'ConcatDataset', 'LowResolution', None):
         assert stock_dataset(dict(type=other)) == {}
-
-
-def stock_options(name):
-    """The options of every stock transform of that name, MMDetection's and MMPretrain's."""
-    registries = [TRANSFORMS]
-    if find_spec('mmpretrain'):
-        registries.append(import_module('mmpretrain.registry').TRANSFORMS)
-    options = {}
-    for transform in filter(None, (registry.get(name) for registry in registries)):
-        for base in reversed(transform.__mro__):
-            options |= signature(base.__init__).parameters
-    return options
-
-
-def test_the_table_has_the_stock_options_and_their_defaults():
-    for name, sizes in SIZES.items():
-        options = stock_options(name)
-        for option, default in sizes.items():
-            if option not in options and not find_spec('mmpretrain'):
-                continue
-            stock = options[option].default
-            assert (None if stock in (Parameter.empty, (0, 0)) else stock) == default, name
 
 
 def test_a_group_of_test_time_augmentation_that_makes_views_goes():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pd_mmdet.workbench.recipes.make import make_recipe
-from pd_mmdet.workbench.stages import picture
+from pd_mmdet.workbench.stages import comparison
 from pd_mmdet.workbench.stages.evaluate import build_model
 from pd_mmdet.workbench.stages.stage import Stage, plan
 from pd_mmdet.workbench.tasks import detection_picture
@@ -36,7 +36,7 @@ def drawn(monkeypatch) -> Mock:
 def test_the_same_images_side_by_side(recipe, glyphs, tmp_path, drawn):
     """Detectors that were never trained find nothing that is worth drawing."""
     file = tmp_path / 'comparison.png'
-    figure = picture.compare(untrained(recipe, tmp_path))
+    figure = comparison.compare(untrained(recipe, tmp_path))
     figure.savefig(file)
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert [title.partition(',')[0] for title in titles] == [
@@ -82,7 +82,9 @@ def test_masks_of_detectors(glyphs, tmp_path, drawn, monkeypatch):
     for size, file in zip((own, other), files):
         tiny(config.format(size), slim, data).dump(file)
     make_recipe(*map(str, files), 2, tmp_path / 'recipe')
-    picture.compare(untrained(tmp_path / 'recipe', tmp_path)).savefig(tmp_path / 'comparison.png')
+    comparison.compare(untrained(tmp_path / 'recipe', tmp_path)).savefig(
+        tmp_path / 'comparison.png'
+    )
     assert len(drawn.call_args_list) == 4
     for call in drawn.call_args_list:
         _, found, shape, *_ = call.args

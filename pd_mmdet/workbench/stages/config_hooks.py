@@ -1,4 +1,4 @@
-"""The hooks that a config's runner will have."""
+"""List the hooks that the runner of a config will have."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ class Hook(NamedTuple):
     """A hook of a config.
 
     Args:
-        option: What names it, like ``'custom_hooks.0'``.
+        option: Its place in the config, such as ``'custom_hooks.0'``.
         kind: Its class.
-        said: What the config says of it: its type, the arguments, and perhaps a priority.
+        cfg: Its config: type, arguments, and maybe a priority.
     """
 
     option: str
     kind: type
-    said: dict[str, Any]
+    cfg: dict[str, Any]
 
     def build(self) -> Any:
-        arguments = {key: self.said[key] for key in self.said if key not in ('type', 'priority')}
+        arguments = {key: self.cfg[key] for key in self.cfg if key not in ('type', 'priority')}
         return self.kind(**arguments)
 
 
 def hooks(cfg: Config) -> Iterator[Hook]:
-    """The hooks that a config names, and the CheckpointHook that a runner has by itself.
+    """Yield the hooks of a config, and the CheckpointHook that every runner has.
 
     Raises:
-        ValueError: There is no hook of such a type.
+        ValueError: A type is not registered.
     """
     named = {'default_hooks.checkpoint': dict(type='CheckpointHook', interval=1)}
     for name, hook in (cfg.get('default_hooks') or {}).items():
@@ -39,17 +39,23 @@ def hooks(cfg: Config) -> Iterator[Hook]:
     for index, hook in enumerate(cfg.get('custom_hooks') or ()):
         named[f'custom_hooks.{index}'] = hook
     for option, hook in named.items():
-        if hook is not None:  # which takes away one of the runner's own
+        if hook is not None:  # None removes a default hook of the runner
             yield Hook(option, class_of(cfg, option, hook, HOOKS), hook)
 
 
-def class_of(cfg: Config, option: str, said: dict[str, Any], registry: Registry) -> type:
-    """The class of what an option of a config says, whose type is a class or the name of one.
+def class_of(cfg: Config, option: str, part: dict[str, Any], registry: Registry) -> type:
+    """Return the class of a part of a config, whose type is a class or a registered name.
+
+    Args:
+        cfg: The whole config.
+        option: Place of the part, for the message.
+        part: The part.
+        registry: Registry of its type.
 
     Raises:
-        ValueError: The registry has none of that name.
+        ValueError: The type is not registered.
     """
-    kind = said['type']
+    kind = part['type']
     if not isinstance(kind, str):
         return kind
     with registry.switch_scope_and_registry(cfg.get('default_scope') or 'mmdet') as scoped:

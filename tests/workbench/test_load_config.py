@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pd_mmdet.workbench.config import load_config
+from pd_mmdet.workbench.load_config import load_config
 
 DATASET = """
 data_root = (
@@ -95,7 +95,7 @@ def test_missing_config(tmp_path, recipe, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match=str(tmp_path / 'recepi.py')):
         load_config('recepi.py')
-    with pytest.raises(FileNotFoundError, match='a folder with dataset.py, recipe.py'):
+    with pytest.raises(FileNotFoundError, match='a folder that has dataset.py, recipe.py'):
         load_config(tmp_path)
 
 

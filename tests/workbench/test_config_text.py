@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from pd_mmdet.workbench.recipes.write import Changed, Code, Each, Remark, config_text
+from pd_mmdet.workbench.config_text import Changed, Code, Each, Remark, config_text
 from tests.helpers import ROOT
 
 PIPELINE = [dict(type='Resize', scale=(1333, 800)), dict(type='Pad', size=(1,))]

@@ -1,6 +1,6 @@
 import pytest
 
-from pd_mmdet.workbench.costs.front import cost_figure, pareto_front
+from pd_mmdet.workbench.costs.pareto import cost_figure, pareto_front
 
 
 @pytest.mark.parametrize(

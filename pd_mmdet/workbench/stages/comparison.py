@@ -1,4 +1,4 @@
-"""What teacher, baseline and student answer on the same validation images."""
+"""Draw what teacher, baseline and student predict on the same validation images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN = ('teacher', 'baseline', 'student')
 
 
 def compare(stages: Sequence[Stage]) -> Figure:
-    """Draw some images of the first validation set, with the truth and the answers of the stages.
+    """Draw some images of the first validation set, with ground truth and predictions.
 
     Args:
         stages: Finished stages; those of ``SHOWN`` are drawn, in that order.
@@ -33,18 +33,18 @@ def compare(stages: Sequence[Stage]) -> Figure:
     task = task_of(shown[0].cfg)
     datasets = [build_dataset(stage.cfg) for stage in shown]
     indices = task.choose_images(datasets[0])
-    answers = {
+    predictions = {
         stage.name: (dataset, *predict(stage, dataset, indices))
         for stage, dataset in zip(shown, datasets)
     }
-    return task.draw_comparison(indices, answers)
+    return task.draw_comparison(indices, predictions)
 
 
 @torch.no_grad()
 def predict(
     stage: Stage, dataset: BaseDataset, indices: Sequence[int]
 ) -> tuple[list[Tensor], list[BaseDataElement]]:
-    """Some images (C, H, W) as a stage's network reads them, and its answers in data samples."""
+    """Return images (C, H, W) as a stage's network reads them, and samples with predictions."""
     model = build_model(stage.cfg)
     model.load_state_dict(student_part(load_data(stage.checkpoint)))
     model.to(get_device())
