@@ -39,6 +39,18 @@ def test_python_is_python(page):
         compile(block, str(page), 'exec')
 
 
+def test_troubleshooting_quotes_messages_that_there_are():
+    files = [*ROOT.glob('pd_mmdet/**/*.py'), *ROOT.glob('tools/*.py')]
+    source = '\n'.join(file.read_text() for file in files)
+    source = re.sub(r"""['"]\n\s*f?['"]""", '', source)  # messages over several lines
+    table = (ROOT / 'docs' / 'troubleshooting.md').read_text().partition('## Before training')[2]
+    quoted = re.findall(r'^\| `([^`]+)`', table.partition('\n## ')[0], re.MULTILINE)
+    assert len(quoted) > 10
+    for message in quoted:
+        for part in filter(None, map(str.strip, message.split('…'))):
+            assert part in source, message
+
+
 def test_the_data_flow_has_the_shapes_that_the_page_states(monkeypatch):
     monkeypatch.chdir(ROOT)
     text = (ROOT / 'docs' / 'data_flow.md').read_text()
