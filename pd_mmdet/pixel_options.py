@@ -16,22 +16,22 @@ from typing import Any, NamedTuple
 from mmengine.utils import apply_to
 
 
-def round_up(length: Real, factor: Fraction) -> Real:
+def round_up(length: float, factor: Fraction) -> int:
     """Scale to whole pixels, away from 0, as ``LowResolution`` does: it pads the large image.
 
     Returns:
         A multiple of the factor's numerator.
     """
-    whole = -(-abs(length) // factor.denominator) * factor.numerator
+    whole = int(-(-abs(length) // factor.denominator)) * factor.numerator
     return whole if length >= 0 else -whole
 
 
-def round_nearest(length: Real, factor: Fraction) -> int:
+def round_nearest(length: float, factor: Fraction) -> int:
     """Scale to the nearest whole number of pixels."""
     return round(length * factor)
 
 
-def fraction(length: Real, factor: Fraction) -> float:
+def fraction(length: float, factor: Fraction) -> float:
     """Scale without rounding."""
     return length / float(1 / factor)
 
@@ -45,7 +45,7 @@ class Length(NamedTuple):
         fixes_image: Whether it fixes the sides of the image: all images are as large afterwards.
     """
 
-    scale: Callable[[Real, Fraction], Any] = round_up
+    scale: Callable[[float, Fraction], Any] = round_up
     default: Any = None
     fixes_image: bool = False
 
@@ -127,7 +127,7 @@ def scale_options(cfg: dict, options: dict[str, Length], factor: Fraction) -> di
     }
 
 
-def scale_length(value: Any, factor: Fraction, scale: Callable[[Real, Fraction], Any]) -> Any:
+def scale_length(value: Any, factor: Fraction, scale: Callable[[float, Fraction], Any]) -> Any:
     """Return a length, or lengths in lists and tuples, times a factor.
 
     Args:

@@ -44,7 +44,7 @@ def rescale_preprocessor(model_cfg: dict, ratio: Fraction) -> ConfigDict:
 
 
 def large_divisor(divisor: int, ratio: Fraction) -> int:
-    """Smallest multiple of ``divisor`` that is ``ratio`` × one.
+    """Find the smallest multiple of ``divisor`` that is ``ratio`` × another multiple.
 
     Padded to it, the large image and the small one are as the detector wants its images.
     """
@@ -53,8 +53,8 @@ def large_divisor(divisor: int, ratio: Fraction) -> int:
 
 def _rescale_augment(augment: dict, ratio: Fraction) -> None:
     augment.update(scale_options(augment, BATCH_AUGMENTS, ratio))
-    option, default = DIVISORS.get(type_name(augment), (None, None))
-    if option:
+    if type_name(augment) in DIVISORS:
+        option, default = DIVISORS[type_name(augment)]
         augment[option] = large_divisor(augment.get(option, default), ratio)
 
 

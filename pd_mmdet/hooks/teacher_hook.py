@@ -230,12 +230,11 @@ def _try_out(model: Distiller, images: DataLoader) -> TeacherScore | None:
 
 def _check_fingerprint(teacher: Teacher | None, checkpoint: dict) -> None:
     saved = checkpoint.get('teacher', {}).get('fingerprint')
-    own = teacher and teacher.fingerprint
-    if saved and own and saved != own:
+    if teacher and teacher.fingerprint and saved and saved != teacher.fingerprint:
         raise ValueError(
             f'the weights of the teacher {teacher.checkpoint} changed since this training was '
-            f'saved (SHA-256 {own[:12]}… instead of {saved[:12]}…): restore that file, or start '
-            'anew without resume'
+            f'saved (SHA-256 {teacher.fingerprint[:12]}… instead of {saved[:12]}…): restore that '
+            'file, or start anew without resume'
         )
 
 

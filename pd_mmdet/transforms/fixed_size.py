@@ -36,7 +36,7 @@ def check_fixed_size(pipeline: Iterable, ratio: int | float | str | Fraction) ->
     sides, p = _fixed_sides(last), ratio.numerator
     if any(side % p for side in sides):
         name, (below, above) = type_name(last), _nearest(sides, p)
-        option = fixed_side(name)
+        option = fixed_side(name) or ''
         raise ValueError(
             f'{name}({option}={_option(last, option)}): at ratio {ratio} the sides of the large '
             f'image must be multiples of {p}; the nearest are {option}={below} and {above}'
