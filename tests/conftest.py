@@ -30,10 +30,10 @@ def scope_and_seed() -> Iterator[None]:
 
 @pytest.fixture(scope='session')
 def glyphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Glyphs, 96×96: 8 images to train on and 4 to validate on."""
+    """Make glyphs of 96×96 pixels: 12 images to train on and 4 to validate on."""
     out = tmp_path_factory.mktemp('data') / 'glyphs'
     tool = ROOT / 'tools' / 'dataset_converters' / 'make_glyphs.py'
-    options = ['--train', '8', '--val', '4', '--size', '96']
+    options = ['--train', '12', '--val', '4', '--size', '96']
     subprocess.run([sys.executable, tool, '--out', out, *options], check=True, capture_output=True)
     return out
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from pd_mmdet.testing.zoo.chain import Link, Stranger, run_python, write_config
+from pd_mmdet.testing.zoo.chain import Link, StockProcess, run_python, write_config
 from tests.helpers import ROOT
 
 README = (ROOT / 'README.md').read_text()
@@ -63,8 +63,8 @@ def test_distil_your_detector(small_zoo, here):
 
     image = str(next((here / 'student' / 'data' / 'val2017').iterdir()))
     deployed = here / 'deployed'
-    with Stranger() as stranger:
-        found = stranger.predict(
+    with StockProcess() as stock:
+        found = stock.predict(
             deployed / 'student.py', deployed / 'student.pth', image, here / 'found.json'
         )
     assert len(found['scores'])

@@ -50,16 +50,6 @@ def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr('mmengine.runner.runner.get_device', lambda: 'cpu')
 
 
-@pytest.fixture(scope='module')
-def glyphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve images of one size."""
-    root = tmp_path_factory.mktemp('data') / 'glyphs'
-    script = ROOT / 'tools' / 'dataset_converters' / 'make_glyphs.py'
-    options = ['--train', '12', '--val', '4', '--size', '96']
-    subprocess.run([sys.executable, script, '--out', root, *options], check=True)
-    return root
-
-
 def detector(name: str, first: int = 4, channels: int = 8) -> ConfigDict:
     """A detector with three levels, the first of stride ``first`` (4 or 8), all norms in eval."""
     cfg = retinanet(first, channels, len(CLASSES))

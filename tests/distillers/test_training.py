@@ -32,14 +32,6 @@ def run(*command: object, **env: object) -> None:
     assert result.returncode == 0, result.stderr[-3000:]
 
 
-@pytest.fixture(scope='module')
-def glyphs(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp('glyphs')
-    script = ROOT / 'tools' / 'dataset_converters' / 'make_glyphs.py'
-    run(script, '--out', root, '--train', 8, '--val', 4, '--size', 96)
-    return root
-
-
 def dataset(root: Path, split: str, views: tuple) -> dict:
     return dict(
         type='CocoDataset',
@@ -81,7 +73,7 @@ def config(root: Path, by_epoch: bool) -> dict:
         default_scope='mmdet',
         train_cfg=loops['train_cfg'],
         train_dataloader=dict(
-            batch_size=4,
+            batch_size=6,
             num_workers=0,
             dataset=dataset(root, 'train', ('hr', 'lr')),
             **loops['train_dataloader'],

@@ -114,7 +114,8 @@ def test_images_are_evenly_spaced(distiller, make_runner):
 
 def test_a_teacher_that_reads_what_the_student_reads(distiller, make_runner, pipeline, log_of):
     distiller = distiller | dict(view='hr')
-    runner = make_runner('run', distiller, [], val=pipeline())
+    train = pipeline(dict(type='LowResolution', ratio=2, views=('hr',)))
+    runner = make_runner('run', distiller, [], train, val=pipeline())
     try_teacher(runner, Oracle())
     assert 'teacher on 4 validation images (hr): AP 100.0' in log_of(runner)
 

@@ -21,9 +21,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', type=Path, help='config of the distiller: student.py')
     parser.add_argument('checkpoint', help='a checkpoint that its training wrote')
-    parser.add_argument(
-        'out_dir', type=Path, help='folder of the two files; nothing in it is overwritten'
-    )
+    parser.add_argument('out_dir', type=Path, help='folder of the two files; none is overwritten')
     return parser.parse_args()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from mmengine.registry import MODELS
 
+from ...distillers.terms.isrd import STEMS
 from ...taps import Tap
 
 STD = 57.7
@@ -44,19 +45,16 @@ class Choice:
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-def isrd_options(
-    weight: float, taps: Sequence[str | None], data_preprocessor: dict | None
-) -> list[dict[str, Any]]:
-    """List options of ISRD, in the order in which they are tried.
+def isrd_options(weight: float, data_preprocessor: dict | None) -> list[dict[str, Any]]:
+    """List options of ISRD, in the order in which they are tried: first the default tap.
 
     Args:
         weight: Weight for grey levels that are divided by ``STD``.
-        taps: Places where it may tap; None: the stem that the distiller finds.
         data_preprocessor: Config of the student's data preprocessor.
     """
     std = (data_preprocessor or {}).get('std') or [1.0]
     weight = rounded(weight / STD * sum(std) / len(std))
-    return [dict(weight=weight, **(dict(tap=tap) if tap else {})) for tap in taps]
+    return [dict(weight=weight), *(dict(weight=weight, tap=stem) for stem in STEMS)]
 
 
 def rounded(weight: float) -> float:

@@ -167,9 +167,7 @@ def _write(recipe: Recipe, source: Source) -> None:
         )
     recipe.write('assistant', files.assistant(source, first_choice))
 
-    isrd = isrd_options(
-        task.isrd_weight(source.ratio), task.isrd_taps, student.get('data_preprocessor')
-    )
+    isrd = isrd_options(task.isrd_weight(source.ratio), student.get('data_preprocessor'))
     chosen = recipe.note('student', choose(second, task.same_network_terms, places, isrd))
     if not chosen.terms:
         raise ValueError(

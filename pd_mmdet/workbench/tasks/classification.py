@@ -117,16 +117,6 @@ CLASSIFICATION = Task(
     different_network_terms=_KD,
     same_network_terms=_KD,
     student_weight=0.1,  # 1 - alpha of (1 - alpha) * CE + alpha * KL * T^2; alpha is that of `kd`
-    isrd_taps=(
-        None,
-        'backbone.conv1',
-        'backbone.layers.0',
-        'backbone.features.1',
-        'backbone.downsample_layers.0',
-        'backbone.patch_embeds.0',
-        'backbone.stage0',
-        'backbone.tokens_to_token',
-    ),
     isrd_weight=isrd_weight,
     small_model=small_classifier,
     heads=heads,

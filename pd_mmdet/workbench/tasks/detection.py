@@ -129,7 +129,6 @@ DETECTION = Task(
         roi_cls=_head_term('roi_head.bbox_head', 'RoIHeadClsLoss'),
         roi_box=_head_term('roi_head.bbox_head', 'RoIHeadBoxLoss'),
     ),
-    isrd_taps=(None, 'backbone.conv1', 'backbone.layers.0', 'backbone.features.1'),
     isrd_weight=isrd_weight,
     small_model=small_detector,
     heads=heads,

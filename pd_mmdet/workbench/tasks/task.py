@@ -45,8 +45,6 @@ class Task:
             own (teacher → assistant, teacher → student).
         same_network_terms: Terms that a recipe tries between the student and its assistant.
         student_weight: Factor of the student's own losses beside these terms.
-        isrd_taps: Places where ISRD may tap, in the order in which they are tried. None: the stem
-            that the distiller finds by itself.
         isrd_weight: Gives the weight of ISRD for a ratio.
         small_model: Gives the changes that a model's config needs when its images become smaller
             by a ratio.
@@ -86,7 +84,6 @@ class Task:
     fixed_size: bool
     different_network_terms: Terms
     same_network_terms: Terms
-    isrd_taps: tuple[str | None, ...]
     isrd_weight: Callable[[Fraction], float]
     small_model: Callable[[dict, Fraction], dict[str, Any]]
     heads: Callable[[dict], list[dict]]

@@ -112,17 +112,14 @@ class Trained(NamedTuple):
 
 
 @pytest.fixture(scope='module', autouse=True)
-def glyphs(tmp_path_factory):
-    """A few glyphs images, and an assistant to learn from."""
-    root = tmp_path_factory.mktemp('glyphs')
-    tool = ROOT / 'tools' / 'dataset_converters' / 'make_glyphs.py'
-    run(tool, '--out', root, '--train', 8, '--val', 3, '--size', 160)
+def assistant(glyphs, tmp_path_factory):
+    """Save an assistant to learn from."""
     init_default_scope('mmdet')
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('GLYPHS_ROOT', str(root))
-        assistant = save(GLYPHS / 'baseline.py', root / 'assistant.pth', seed=1)
-        patch.setenv('ASSISTANT_CHECKPOINT', str(assistant))
-        yield root
+        patch.setenv('GLYPHS_ROOT', str(glyphs))
+        file = tmp_path_factory.mktemp('assistant') / 'assistant.pth'
+        patch.setenv('ASSISTANT_CHECKPOINT', str(save(GLYPHS / 'baseline.py', file, seed=1)))
+        yield
 
 
 @pytest.fixture(scope='module')

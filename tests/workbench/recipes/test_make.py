@@ -101,8 +101,9 @@ def test_what_cannot_be_had_is_left_out_with_the_reason(pair, tmp_path, monkeypa
         ('rpn', 'rpn_head', 'DenseHeadClsLoss'),
     ):
         terms[name] = dict(student=tap, teacher=tap, loss=dict(type=loss), weight=1.0)
-    task = replace(DETECTION, same_network_terms=terms, isrd_taps=('backbone.nothing',))
-    monkeypatch.setattr(PlainConfig, 'task', task)
+    monkeypatch.setattr(PlainConfig, 'task', replace(DETECTION, same_network_terms=terms))
+    isrd = [dict(weight=0.5, tap='backbone.nothing')]
+    monkeypatch.setattr('pd_mmdet.workbench.recipes.make.isrd_options', lambda *_: isrd)
     made = make_recipe(*pair, 2, tmp_path / 'out')
     assert list(made.left_out) == ['ld of student.py', 'isrd of student.py']
     assert 'DenseHeadDistributionLoss cannot serve' in made.left_out['ld of student.py']
