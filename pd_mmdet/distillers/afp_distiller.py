@@ -26,19 +26,20 @@ HEADS = ('bbox_head', 'rpn_head', 'mask_head')
 
 @MODELS.register_module()
 class AFPDistiller(Distiller):
-    """A detector that learns from a teacher which reads another view.
+    """A detector that learns from a teacher. The two may read different views.
 
-    It serves stage 1 (teacher → assistant, both on ``hr``), stage 2 (assistant on ``hr`` →
-    student on ``lr``) and the one-stage baseline; what differs is configuration. See
-    :class:`Distiller` for the arguments. A term whose student tap is a dense head compares the
-    heads' outputs; one at ``roi_head.bbox_head`` compares what the RoI heads predict for the
-    student's RoIs; every other one compares feature maps.
+    The config decides which stage it trains: stage 1 (teacher → assistant, both read ``hr``),
+    stage 2 (the assistant reads ``hr`` → the student reads ``lr``), or the one-stage baseline. See
+    :class:`Distiller` for the arguments. The student's tap decides what a term compares: the
+    outputs of dense heads (``bbox_head``, ``rpn_head``), the predictions of RoI heads for the
+    student's RoIs (``roi_head.bbox_head``), or else feature maps.
 
     Raises:
-        NotImplementedError: The student or the teacher is no detector with dense heads, of one
-            stage or two.
-        ValueError: Also if student and teacher have different classes, the ratio of an AFP
-            detector is not the distiller's, or an assistant does not read ``hr``.
+        NotImplementedError: The student or the teacher is not a one-stage or two-stage detector
+            with dense heads.
+        ValueError: Student and teacher have different numbers of classes; or an AFP detector has
+            another ratio than the distiller, or does not read ``hr``; or as for
+            :class:`Distiller`.
     """
 
     registry = MODELS
@@ -70,7 +71,9 @@ class AFPDistiller(Distiller):
     def _check_classes(self) -> None:
         student, teacher = _num_classes(self), _num_classes(self.teacher.model)
         if student != teacher:
-            raise ValueError(f'the student has num_classes={student}, the teacher {teacher}')
+            raise ValueError(
+                f'the student has num_classes={student}, the teacher {teacher}: they must be equal'
+            )
 
     def _build_teacher_term(self, probe: TermProbe, **term: Any) -> Term:
         path = Tap.parse(term['student']).path
@@ -81,7 +84,10 @@ class AFPDistiller(Distiller):
         return super()._build_teacher_term(probe, **term)
 
     def _teacher_scale(self) -> Fraction:
-        """Return the pixels in which the teacher's heads measure, for one of the student's."""
+        """Return the ratio of a length in pixels of the teacher's heads to that of the student's.
+
+        The heads of an assistant measure in pixels of the small image.
+        """
         student, teacher = (
             self.ratio if view == 'hr' and not isinstance(model, AFPDetector) else Fraction(1)
             for model, view in ((self, self.view), (self.teacher.model, self.teacher.view))
@@ -99,7 +105,7 @@ class AFPDistiller(Distiller):
         return outputs | {ROI_TAP: self._run_teacher_roi_head(feats, student[ROI_TAP])}
 
     def _teacher_pyramid(self) -> str:
-        """Return the tap of the features that the teacher's heads read."""
+        """Return the path of the module whose output the teacher's heads read."""
         if isinstance(self.teacher.model, AFPDetector):
             return 'neck.afp'
         return 'neck' if self.teacher.model.with_neck else 'backbone'
@@ -108,7 +114,12 @@ class AFPDistiller(Distiller):
     def _run_teacher_roi_head(
         self, feats: list[Tensor], student: list[RoIHeadOutput]
     ) -> list[RoIHeadOutput]:
-        """Let the teacher's RoI head predict for the RoIs of the student's."""
+        """Let the teacher's RoI head predict for the student's RoIs.
+
+        Args:
+            feats: The teacher's feature maps (N, C, H, W), one for each level.
+            student: The output of the student's RoI head, for each stage of a cascade.
+        """
         scale = float(self._teacher_scale())
         rois = [
             (output.stage, torch.cat([output.rois[:, :1], output.rois[:, 1:] * scale], 1))
@@ -117,7 +128,7 @@ class AFPDistiller(Distiller):
         return run_roi_head(self.teacher.model.roi_head, feats, rois)
 
     def forward_to_outputs(self, model: nn.Module, inputs: Tensor, paths: set[str]) -> None:
-        # The detector's own mode='tensor' calls its head's `forward`, which hooks do not see.
+        # The detector's mode='tensor' calls the `forward` of its heads directly: hooks do not run.
         feats = model.extract_feat(inputs)
         names = {path.split('.')[0] for path in paths}
         for name in ('bbox_head', 'rpn_head'):
@@ -131,7 +142,10 @@ class AFPDistiller(Distiller):
 
 
 def _run_as_in_training(head: nn.Module, feats: Any) -> None:
-    """Run a head whose norm and dropout keep their mode; some put out pixels in eval."""
+    """Run a head in training mode, but keep the mode of its norm and dropout layers.
+
+    In eval mode some heads return their output in other units (pixels instead of strides).
+    """
     mode, head.training = head.training, True
     try:
         head(feats)
@@ -142,8 +156,8 @@ def _run_as_in_training(head: nn.Module, feats: Any) -> None:
 def _check_dense_head(name: str, head: nn.Module) -> None:
     if isinstance(head, (GuidedAnchorHead, CascadeRPNHead)):
         raise TypeError(
-            f'tap {name!r}: a {type(head).__name__} makes anchors of its own, so what it says of '
-            'them cannot be compared'
+            f'tap {name!r}: a {type(head).__name__} predicts its anchors, so its outputs cannot be '
+            'compared prior by prior: compare features instead'
         )
 
 
@@ -151,11 +165,11 @@ def _check_detector(model: nn.Module, side: str) -> None:
     heads = (getattr(model, name, None) for name in HEADS)
     reason = None
     if not any(isinstance(head, (BaseDenseHead, BaseMaskHead)) for head in heads):
-        reason = 'only detectors with dense heads, of one stage or two, distil'
+        reason = 'it must be a one-stage or two-stage detector with a dense head'
     elif isinstance(model, GLIP):
-        reason = 'it reads a text beside the image'
+        reason = 'it reads a text in addition to the image'
     elif isinstance(model, TridentFasterRCNN):
-        reason = 'in training it makes three images of each'
+        reason = 'in training it makes three images of each image'
     if reason:
         raise NotImplementedError(f'the {side} is a {type(model).__name__}: {reason}')
 

@@ -1,4 +1,4 @@
-"""What distillers of detectors and of classifiers share."""
+"""Base class of the distillers of detectors and classifiers."""
 
 from __future__ import annotations
 
@@ -38,27 +38,29 @@ VIEWS = ('hr', 'lr')
 
 
 class Distiller(BaseModel):
-    """Let a student learn from a teacher. The base of the distillers of both tasks.
+    """A student that learns from a teacher. The base class of the distillers of both tasks.
 
-    A mixin in front of the student's class: the model *is* the student, its loss has more terms.
-    Modules that only training needs are under ``distill.``; the teacher is not part of the model.
+    A distiller is a mixin in front of the student's class: the model *is* the student, and its loss
+    has additional terms. Modules that only training needs are under ``distill.`` in the state dict.
+    The teacher is not part of the model.
 
     Args:
-        student: Config of the student, a plain model.
+        student: Config of the student, an ordinary model.
         ratio: Side length of the large image over the small one, see :func:`parse_ratio`.
-        teacher: ``cfg``, ``checkpoint`` and ``view`` of :class:`Teacher`.
-        view: The view that the student reads, ``'lr'`` or ``'hr'``.
-        terms: Name → ``dict(student=tap, teacher=tap, loss=dict(type=…), weight=…)``; None instead
-            leaves one out that a base config has.
-        isrd: ``dict(weight=…)``, and ``tap`` for another place than the stem: adds the term
-            ``isrd``, which compares with the large image instead of a teacher, see :class:`ISRD`.
-        student_weight: Factor of the student's own losses; KD's (1 - alpha), for one.
-        data_preprocessor: The student's, and that of a teacher whose config is a dict, where
-            these have none: the runner puts in the one that a config has beside its model.
+        teacher: ``dict(cfg=…, checkpoint=…, view=…)``, see :class:`Teacher`.
+        view: View that the student reads, ``'lr'`` or ``'hr'``.
+        terms: Name → ``dict(student=tap, teacher=tap, loss=dict(type=…), weight=…)``. None as the
+            value removes a term of a base config.
+        isrd: ``dict(weight=…)`` or ``dict(weight=…, tap=…)``: add the term ``isrd``, which compares
+            with the large image, see :class:`ISRD`. The default tap is the stem of the backbone.
+        student_weight: Factor of the student's task losses (the losses without distillation); for
+            KD it is 1 - alpha.
+        data_preprocessor: Used for the student, and for a teacher whose config is a dict, if they
+            have none. The runner passes the top-level ``data_preprocessor`` of a config file.
 
     Raises:
-        ValueError: An option is out of its range, or a term compares what cannot be compared or
-            taught.
+        ValueError: An option is out of its range, or a term cannot be computed or has nothing to
+            train.
     """
 
     registry: Registry
@@ -90,7 +92,7 @@ class Distiller(BaseModel):
         self.view = view
         self.student_weight = student_weight
         terms = {name: dict(term) for name, term in (terms or {}).items() if term is not None}
-        # What is built here must not move the random state of the student's training.
+        # Building the teacher and the terms must not change the random state of the training.
         with torch.random.fork_rng(devices=[]):
             self.teacher, self.teacher_missing = self._find_teacher(teacher, data_preprocessor)
             if self.teacher_missing:
@@ -115,7 +117,11 @@ class Distiller(BaseModel):
     def _find_teacher(
         self, teacher: dict | None, data_preprocessor: dict | None
     ) -> tuple[Teacher | None, FileNotFoundError | None]:
-        """Build the teacher, if there is one; a missing config file matters only to training."""
+        """Build the teacher, if there is one.
+
+        Returns:
+            The teacher, and the error if its config file is missing: only training raises it.
+        """
         if teacher and ('cfg' not in teacher or {*teacher} - {'cfg', 'checkpoint', 'view'}):
             raise ValueError(
                 f'teacher={teacher}: write teacher=dict(cfg=model or file, checkpoint=file'
@@ -137,8 +143,8 @@ class Distiller(BaseModel):
                 raise ValueError(f"{option}={view!r}: must be 'hr' or 'lr'")
         if self.teacher and (self.view, self.teacher.view) == ('hr', 'lr'):
             raise ValueError(
-                "view='hr' with teacher.view='lr': a student that reads the large image learns "
-                "from a teacher that reads it too: set teacher.view='hr'"
+                "view='hr' with teacher.view='lr': a student that reads the large image must learn "
+                "from a teacher that reads it, too: set teacher.view='hr'"
             )
         if not isinstance(self.student_weight, Real) or self.student_weight < 0:
             raise ValueError(f'student_weight={self.student_weight!r}: must be 0 or more')
@@ -190,10 +196,10 @@ class Distiller(BaseModel):
         )
 
     def _build_teacher_term(self, probe: TermProbe, **term: Any) -> Term:
-        """Build the term that fits the taps: of feature maps, here.
+        """Build the term for its taps. Here it compares feature maps; subclasses know more kinds.
 
         Args:
-            probe: What both networks put out at the taps.
+            probe: Outputs of both networks at the taps.
             term: ``student``, ``teacher``, ``loss`` and ``weight``, as in the config.
         """
         return FeatureTerm(probe, **term)
@@ -206,18 +212,20 @@ class Distiller(BaseModel):
         return ISRD(student, weight, feature.shape[1], stride, self.ratio, channels)
 
     def _check_channels(self, sides: dict[str, int]) -> None:
-        """Refuse, by a ValueError, networks that read images of different channels.
+        """Refuse networks that read images with different numbers of channels.
 
         Args:
-            sides: Side of an image that both can read, in each view.
+            sides: Height and width, for each view, of an image that both networks can read.
+
+        Raises:
+            ValueError: The numbers of channels differ.
         """
         student = image_channels(self, sides[self.view])
         teacher = image_channels(self.teacher.model, sides[self.teacher.view])
         if student != teacher:
             raise ValueError(
-                f'the student reads images of {student} channels, the teacher of {teacher}: the '
-                'two views of a photograph have the same, so both need the same '
-                'backbone.in_channels'
+                f'the student reads images of {student} channels, the teacher of {teacher}: they '
+                'read two views of one photograph, so both need the same backbone.in_channels'
             )
 
     def forward_to_outputs(self, model: nn.Module, inputs: Tensor, paths: set[str]) -> None:
@@ -226,7 +234,7 @@ class Distiller(BaseModel):
         Args:
             model: The student or the teacher.
             inputs: Its images (N, C, H, W).
-            paths: Of tapped modules.
+            paths: Paths of tapped modules.
         """
         model(inputs, mode='tensor')
 
@@ -234,22 +242,22 @@ class Distiller(BaseModel):
     def _run_teacher(
         self, inputs: Tensor, paths: set[str], student: dict[str, Any]
     ) -> dict[str, Any]:
-        """Return what the teacher puts out at ``paths``; nothing behind the last is computed.
+        """Run the teacher until all modules at ``paths`` have run, and return their outputs.
 
         Args:
             inputs: Its images (N, C, H, W).
-            paths: Of tapped modules of the teacher.
-            student: Path -> what the student has put out.
+            paths: Paths of tapped modules of the teacher.
+            student: Path of a tapped module -> its output in the student.
         """
         with self.taps(self.teacher.model, paths, 'teacher', stop=True) as tapped:
             self.forward_to_outputs(self.teacher.model, inputs, paths)
         return tapped.outputs
 
     def init_weights(self) -> None:
-        """Initialise the student and load the teacher's checkpoint: training starts.
+        """Initialise the student and load the teacher's checkpoint, before training starts.
 
         Raises:
-            FileNotFoundError: The teacher's config or checkpoint is not there.
+            FileNotFoundError: The teacher's config or checkpoint does not exist.
             ValueError: The checkpoint does not fit, see :meth:`Teacher.load`.
         """
         if self.teacher_missing:
@@ -262,8 +270,8 @@ class Distiller(BaseModel):
         """Refuse a pipeline that does not suit the distiller.
 
         Raises:
-            ValueError: If it makes views of another ratio, or both views for a student that reads
-                the large one (annotations are those of the small one).
+            ValueError: It makes views of another ratio, or both views for a student that reads the
+                large one (the annotations would be those of the small one).
         """
         for transform in transforms:
             if not isinstance(transform, LowResolution):
@@ -280,21 +288,24 @@ class Distiller(BaseModel):
                 )
 
     def loss(self, batch_inputs: dict[str, Tensor] | Tensor, batch_data_samples: list) -> dict:
-        """Compute the student's own losses, and ``distill_<name>_loss`` for each term.
+        """Compute the student's task losses, and ``distill_<name>_loss`` for each term.
 
         Args:
-            batch_inputs: ``student``, ``teacher`` (and ``target``) images (N, C, H, W), each in
-                its view and normalisation; or the student's images alone where there is no term.
-            batch_data_samples: The student's.
+            batch_inputs: Images (N, C, H, W) for ``student``, ``teacher`` and ``target``, each in
+                its view and normalisation; or only the student's images if there are no terms.
+            batch_data_samples: The samples of the student's view.
+
+        Returns:
+            The losses by name, each a scalar or a list of scalars.
 
         Raises:
-            ValueError: There are terms, but the batch carries one view.
-            RuntimeError: A tapped output has no gradient: it is checkpointed, or all is frozen.
+            ValueError: There are terms, but the batch has one view only.
+            RuntimeError: A tapped output has no gradient, see :func:`check_gradients`.
         """
         if not isinstance(batch_inputs, dict):
             if len(self.distill):
                 raise ValueError(
-                    f'terms {list(self.distill)} need both views, but the batch carries one: set '
+                    f'terms {list(self.distill)} need both views, but the batch has one: set '
                     "LowResolution(views=('hr', 'lr')) in the pipeline, and "
                     f'{self.data_preprocessor.packing}'
                 )
@@ -308,7 +319,7 @@ class Distiller(BaseModel):
         )
 
     def _weighted(self, losses: dict) -> dict:
-        """Multiply the student's own losses by their weight; what is only logged stays."""
+        """Multiply the task losses by ``student_weight``; values that are only logged stay."""
         if self.student_weight == 1:
             return losses
         return {
@@ -326,7 +337,7 @@ class Distiller(BaseModel):
         return {f'distill_{name}_loss': term(self, step) for name, term in self.distill.items()}
 
     def parse_losses(self, losses: dict) -> tuple[Tensor, dict[str, Tensor]]:
-        """Sum the losses, and log each term's share of the total."""
+        """Sum the losses, and log ``distill_<name>_share``: the share of each term in the total."""
         total, log_vars = super().parse_losses(losses)
         for name in self.distill:
             share = log_vars[f'distill_{name}_loss'].detach() / total.detach()

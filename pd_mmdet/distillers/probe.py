@@ -1,4 +1,4 @@
-"""Find out what networks put out at their taps: by a pass over a blank image, before training."""
+"""Probe: the outputs of both networks at their taps for a blank image, before training."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ USUAL_SIDE = 224
 
 
 class Probe(NamedTuple):
-    """What both networks put out for one blank image.
+    """The outputs of both networks for one blank image.
 
     Attributes:
         student: Tap -> output of the student.
         teacher: Tap -> output of the teacher.
-        sides: Side of the image in each view, in pixels.
+        sides: View -> height and width of the image in pixels.
     """
 
     student: dict[str, Any]
@@ -33,16 +33,17 @@ class Probe(NamedTuple):
 
 
 def probe(distiller: Any, student_taps: list[str], teacher_taps: list[str]) -> Probe:
-    """Run both networks on an image of a size that both can read.
+    """Run both networks on a blank image, of the first size that both can read.
 
     Args:
         distiller: A :class:`~pd_mmdet.distillers.distiller.Distiller`.
         student_taps: Taps of the student.
-        teacher_taps: Taps of the teacher; it does not run where there are none.
+        teacher_taps: Taps of the teacher; if there are none, it does not run.
 
     Raises:
-        ValueError: They run on no size, a tap names nothing or does not run, or nothing before a
-            tap of the student is trainable.
+        ValueError: The networks can read none of the sizes that are tried; or a tap names no
+            module, or one that does not run; or there is nothing trainable before a tap of the
+            student.
     """
     errors = {}
     for sides in _sides(distiller):
@@ -56,19 +57,19 @@ def probe(distiller: Any, student_taps: list[str], teacher_taps: list[str]) -> P
         except (AssertionError, RuntimeError) as error:
             errors['{hr} and {lr}'.format(**sides)] = error
     raise ValueError(
-        'student and teacher do not both run on images of one photograph; on hr and lr of\n'
+        'no size was found at which both student and teacher run; with hr and lr of\n'
         + '\n'.join(f'  {sides} pixels: {error!r}' for sides, error in errors.items())
     )
 
 
 def _sides(distiller: Any) -> Iterator[dict[str, int]]:
-    """Yield sides of the image in each view, in the order in which they are tried."""
+    """Yield the sizes to try: view -> height and width in pixels."""
     ratio = distiller.ratio
-    # The strides divide the first; SSD and deformable convolutions need a larger map.
+    # All strides divide the first size. SSD and deformable convolutions need a larger image.
     for side in (COARSEST_STRIDE, LARGER_SIDE):
         lr = side * ratio.denominator
         yield dict(lr=lr, hr=int(lr * ratio))
-    # Mixers and some transformers read one size only.
+    # MLP-Mixer and some transformers read images of one size only.
     sizes = [(_img_size(distiller), distiller.view)]
     if distiller.teacher is not None:
         sizes.append((_img_size(distiller.teacher.model), distiller.teacher.view))
@@ -80,7 +81,7 @@ def _sides(distiller: Any) -> Iterator[dict[str, int]]:
 
 
 def _img_size(model: nn.Module) -> int:
-    """Return the side of the images for which a backbone was made, 0 if it does not say."""
+    """Return the side of the images for which a backbone was made, or 0 if it has no img_size."""
     size: Any = getattr(model.backbone, 'img_size', None) or 0
     return int(size[0] if isinstance(size, Sequence) else size)
 
@@ -88,10 +89,10 @@ def _img_size(model: nn.Module) -> int:
 def _run(
     distiller: Any, model: nn.Module, taps: Iterable[str], side: str, pixels: int
 ) -> dict[str, Any]:
-    """Run one network on an image of ``pixels`` squared; return its outputs by tap."""
+    """Run one network on a blank image of ``pixels`` × ``pixels``; return its outputs by tap."""
     paths = {tap: Tap.parse(tap).path for tap in taps}
     tapping = distiller.taps(model, paths.values(), side)
-    # Models are built on the CPU, also those that only a GPU can train.
+    # All models are built on the CPU, even those with operators that exist only for GPUs.
     with cpu_operators(), torch.enable_grad(), evaluating(model):
         image = torch.zeros(1, image_channels(model, pixels), pixels, pixels)
         with tapping as tapped:
@@ -104,6 +105,7 @@ def _run(
         if side == 'student' and not trainable:
             raise ValueError(
                 f'tap {tap!r} of the student has nothing trainable before it, so its term '
-                'could teach nothing: unfreeze the backbone (frozen_stages=-1) or tap later'
+                'could train nothing: unfreeze the backbone (frozen_stages=-1) or tap a later '
+                'module'
             )
     return {tap: tapped.outputs[path] for tap, path in paths.items()}

@@ -13,14 +13,14 @@ from ..losses.roi_head import RoIHeadOutput
 from ..taps import Taps, versions
 
 ROI_TAP = 'roi_head.bbox_head'
-"""The tap of what a RoI head puts out for its boxes, in all its stages."""
+"""The tap of a RoI head's predictions, for all its stages."""
 
 
 class DetTaps(Taps):
-    """Taps of a detector: the tap of its RoI head, ``roi_head.bbox_head``, collects a list.
+    """Taps of a detector. The tap ``roi_head.bbox_head`` collects the predictions of its RoI head.
 
-    The list has a :class:`RoIHeadOutput` for each stage of a cascade, in order, and one for any
-    other head.
+    They are a list with a :class:`RoIHeadOutput` for each stage of a cascade, in order; for any
+    other RoI head the list has one entry.
     """
 
     def __enter__(self) -> DetTaps:
@@ -35,7 +35,7 @@ class DetTaps(Taps):
         return super().__exit__(*exc)
 
     def _keep(self, path: str, output: Any) -> None:
-        if path != ROI_TAP:  # its output is that of `_bbox_forward`, not of a box head
+        if path != ROI_TAP:  # its output is kept by `_keep_roi_output`
             super()._keep(path, output)
 
     def _keep_roi_output(self, output: RoIHeadOutput) -> None:
@@ -44,10 +44,11 @@ class DetTaps(Taps):
 
 
 class _BBoxForwards:
-    """Hand over what a RoI head's ``_bbox_forward`` is given and returns.
+    """Keep the arguments and results of a RoI head's ``_bbox_forward``.
 
-    No module is given the RoIs and returns the scores; and some heads run their RoI extractor
-    twice. What samplers try in search of hard boxes, without gradients, is left out.
+    A forward hook cannot do this: no module gets the RoIs and returns the scores, and some heads
+    run their RoI extractor twice. Calls without gradients are ignored; samplers make them to find
+    hard boxes.
     """
 
     def __init__(self, roi_head: BaseRoIHead, keep: Callable[[RoIHeadOutput], None]) -> None:
@@ -71,15 +72,18 @@ class _BBoxForwards:
 def run_roi_head(
     roi_head: BaseRoIHead, feats: Sequence[Tensor], rois: list[tuple[int, Tensor]]
 ) -> list[RoIHeadOutput]:
-    """Let a RoI head predict classes and deltas for given boxes.
+    """Let a RoI head predict classes and deltas for given RoIs.
 
     Args:
-        roi_head: A standard one or a cascade.
-        feats: The pyramid, a map (N, C, H, W) for each level.
-        rois: For each stage that predicts its index and its RoIs (R, 5): index of the image,
+        roi_head: A standard RoI head or a cascade.
+        feats: Feature maps (N, C, H, W), one for each level.
+        rois: (index, RoIs) of each stage that predicts. RoIs are (R, 5): index of the image, then
             x1 y1 x2 y2 in the head's pixels.
+
+    Returns:
+        The predictions of each stage.
     """
-    # Some heads add to the features of a box what they make of the whole image.
+    # Some heads add features of the whole image to those of a box.
     context = {
         f'{name}_feat': getattr(roi_head, f'{name}_head')(feats)[1]
         for name in ('semantic', 'glbctx')

@@ -12,22 +12,22 @@ from ..checkpoint import load_data
 from ..mixin import with_preprocessor
 
 SHOWN = 8
-"""How many names of each kind a message about an unfit checkpoint lists."""
+"""Number of weights that a message about a checkpoint lists for each kind of difference."""
 
 
 class Teacher:
-    """A frozen network that a student learns from.
+    """A frozen network from which a student learns.
 
-    It is no ``nn.Module``, so that no parameter list, state dict, optimiser or DDP sees it, and
-    a deep copy (EMA) of its student shares it.
+    It is not an ``nn.Module``, so it does not appear in parameter lists, state dicts, optimisers
+    and DDP, and a deep copy of its student (EMA) shares it.
 
     Args:
         registry: The registry that builds the network.
-        cfg: Config of the model, or the path of a config file (``mmdet::…`` too) that holds it
-            as ``model``; of a distiller's config its student is taken.
-        checkpoint: File or URL of its weights, a plain model's or a distiller's; opened by
-            :meth:`load`.
-        view: Which view it reads, ``'hr'`` or ``'lr'``.
+        cfg: Config of the model, or path of a config file that has it as ``model`` (``mmdet::…``
+            is allowed). If it is the config of a distiller, the teacher is its student.
+        checkpoint: File or URL of its weights: a checkpoint of an ordinary model or a distiller.
+            :meth:`load` opens it.
+        view: View that it reads, ``'hr'`` or ``'lr'``.
     """
 
     def __init__(
@@ -44,19 +44,19 @@ class Teacher:
         return self
 
     def load(self) -> None:
-        """Load the checkpoint and remember the fingerprint (SHA-256) of its weights.
+        """Load the checkpoint and compute the fingerprint (SHA-256) of its weights.
 
         Raises:
-            FileNotFoundError: If there is none.
-            ValueError: If it does not fit; the message lists what differs.
+            FileNotFoundError: The checkpoint does not exist.
+            ValueError: It does not fit, see :func:`check_fits`.
         """
         try:
             checkpoint = load_data(self.checkpoint or '')
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f'teacher.checkpoint={self.checkpoint!r}: {error}. Train the stage before first, '
-                'then name its checkpoint in the environment variable that stands at the top of '
-                'the config (TEACHER_CHECKPOINT or ASSISTANT_CHECKPOINT)'
+                f'teacher.checkpoint={self.checkpoint!r}: {error}. Train the previous stage first, '
+                'then set the environment variable at the top of the config (TEACHER_CHECKPOINT or '
+                'ASSISTANT_CHECKPOINT) to its checkpoint'
             ) from None
         weights = student_part(checkpoint)
         check_fits(weights, self.model.state_dict(), str(self.checkpoint))
@@ -66,9 +66,14 @@ class Teacher:
 
 
 def plain_model_cfg(cfg: dict | str) -> dict:
-    """The config of a plain model, from a model's, a distiller's or a config file's.
+    """Return the config of an ordinary model.
 
-    Of a file, a data preprocessor beside the model is taken into it.
+    Args:
+        cfg: Config of an ordinary model or a distiller, or path of a config file with one. A
+            top-level data preprocessor of the file is put into the model's config.
+
+    Returns:
+        The config of the model; for a distiller that of its student.
     """
     if isinstance(cfg, str):
         file = get_config(cfg) if '::' in cfg else Config.fromfile(cfg)
@@ -79,18 +84,18 @@ def plain_model_cfg(cfg: dict | str) -> dict:
 
 
 def student_part(checkpoint: dict) -> dict[str, Tensor]:
-    """The weights of a plain model in a plain or a distiller's checkpoint."""
+    """Return the weights of the student in a distiller's checkpoint, or all of an ordinary one."""
     state_dict = checkpoint.get('state_dict', checkpoint)
     plain = {name.removeprefix('module.'): value for name, value in state_dict.items()}
     return {name: value for name, value in plain.items() if not name.startswith('distill.')}
 
 
 def class_names(checkpoint: dict) -> tuple[str, ...] | None:
-    """The names of the classes that a checkpoint was trained for, where it says them."""
+    """Return the names of the classes for which a checkpoint was trained, or None if unknown."""
     meta = checkpoint.get('meta') or {}
-    # As in MMDetection's `init_detector`: older files of the zoo say CLASSES, or say it in `meta`.
-    said = {**meta, **(meta.get('dataset_meta') or {})}
-    classes = {key.lower(): value for key, value in said.items()}.get('classes')
+    # As in MMDetection's `init_detector`: older checkpoints have CLASSES, some have it in `meta`.
+    entries = {**meta, **(meta.get('dataset_meta') or {})}
+    classes = {key.lower(): value for key, value in entries.items()}.get('classes')
     return tuple(classes) if classes else None
 
 
@@ -100,10 +105,16 @@ def check_fits(
     file: str,
     model: str = 'the teacher that teacher.cfg describes',
 ) -> None:
-    """Refuse weights that are not exactly those that a model wants.
+    """Refuse weights that are not exactly those of a model.
+
+    Args:
+        weights: Weights of a checkpoint.
+        wanted: State dict of the model.
+        file: Name of the checkpoint, for the message.
+        model: Name of the model, for the message.
 
     Raises:
-        ValueError: Lists missing, unexpected and mis-shaped weights.
+        ValueError: Weights are missing, unexpected, or of another shape. The message lists them.
     """
     shapes = [
         f'{name} {tuple(weights[name].shape)} instead of {tuple(wanted[name].shape)}'
@@ -127,7 +138,7 @@ def check_fits(
 
 
 def fingerprint(weights: dict[str, Tensor]) -> str:
-    """SHA-256 of the weights' names and bytes, whatever file they came in."""
+    """Compute the SHA-256 of the names and bytes of weights; it does not depend on the file."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode())

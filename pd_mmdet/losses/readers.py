@@ -60,8 +60,8 @@ class DenseHeadOutput:
         outputs: The return value of its ``forward`` in training: lists with a map (N, A · d, H, W)
             for each level; A is the number of priors of a cell, d the numbers for each prior.
         levels: Indices of the levels that are compared.
-        scale: Divisor of the boxes: a length in the head's pixels over the same length in pixels
-            of the result.
+        scale: Ratio of a length in the head's pixels to that in pixels of the result; boxes are
+            divided by it.
     """
 
     head: nn.Module

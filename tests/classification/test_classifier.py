@@ -276,7 +276,7 @@ def test_several_labels_are_refused(tmp_path):
 def test_dkd_refuses_mixed_labels(tmp_path):
     student = dict(cnn(), train_cfg=dict(augments=dict(type='Mixup', alpha=0.2)))
     loss = dict(type='DKDLoss')
-    with pytest.raises(ValueError, match='DKDLoss needs one label an image'):
+    with pytest.raises(ValueError, match='DKDLoss needs one label for each image'):
         distilled(tmp_path, student, terms=dict(dkd=dict(KD, loss=loss)))
 
 

@@ -209,7 +209,11 @@ def test_testing_never_opens_the_checkpoint():
     model.test_step(batch(views=('lr',)))
     with pytest.raises(FileNotFoundError) as error:
         model.init_weights()
-    for part in ("teacher.checkpoint='none.pth'", str(Path('none.pth').absolute()), 'stage before'):
+    for part in (
+        "teacher.checkpoint='none.pth'",
+        str(Path('none.pth').absolute()),
+        'previous stage',
+    ):
         assert part in str(error.value)
 
 

@@ -1,4 +1,4 @@
-"""Terms of a distiller's loss: what all of them have, and what they are given."""
+"""Base classes of the terms of a distiller's loss, and their inputs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ...taps import Tap
 
 
 class StepOutputs(NamedTuple):
-    """What terms compare in one training step.
+    """The inputs of all terms in one training step.
 
     Attributes:
-        student: Path of a tapped module -> what it put out in the student.
-        teacher: The same of the teacher; empty where no term has a teacher's tap.
-        image: Large images (N, C, H, W) in the student's normalisation; None where no term asks.
-        data_samples: The student's.
+        student: Path of a tapped module -> its output in the student.
+        teacher: Path of a tapped module -> its output in the teacher.
+        image: Large images (N, C, H, W) in the student's normalisation; None if no term needs them.
+        data_samples: The samples of the student's view.
     """
 
     student: Mapping[str, Any]
@@ -32,13 +32,13 @@ class StepOutputs(NamedTuple):
 
 @dataclass(frozen=True)
 class TermProbe:
-    """A pass of both networks over a blank image, by which a term learns what it compares.
+    """The outputs for a blank image from which a term is built.
 
     Attributes:
         registry: Builds the term's loss.
         models: The student and the teacher.
-        outputs: What the student and the teacher put out at the term's taps.
-        pixels: Side of the image as the student and as the teacher read it.
+        outputs: Outputs of the student and of the teacher at the term's taps.
+        pixels: Height and width of the image that the student reads, and that the teacher reads.
     """
 
     registry: Registry
@@ -48,7 +48,7 @@ class TermProbe:
 
 
 class Term(nn.Module):
-    """One term of a distiller's loss. The student is compared with the large image.
+    """One term of a distiller's loss. It compares the student with the large image.
 
     Attributes:
         student: The tap of the student.
@@ -65,7 +65,7 @@ class Term(nn.Module):
 
         Args:
             model: The distiller.
-            step: What both networks put out.
+            step: Outputs of both networks.
         """
         raise NotImplementedError
 
@@ -86,14 +86,14 @@ def build_loss(registry: Registry, loss: dict, kind: type[DistillationLoss], tap
     """Build the loss of a term.
 
     Args:
-        registry: Builds it.
-        loss: Its config.
-        kind: What the term compares: a base class of :mod:`pd_mmdet.losses.base`.
+        registry: Builds the loss.
+        loss: Config of the loss.
+        kind: Base class of :mod:`pd_mmdet.losses.base` for the outputs that the term compares.
         tap: The student's tap, for the message.
 
     Raises:
-        TypeError: The loss compares something else. Losses of other packages pass: what they
-            compare is not known.
+        TypeError: The loss is from this package, and compares outputs of another kind. (It is
+            unknown what losses of other packages compare.)
     """
     built = registry.build(loss)
     if isinstance(built, DistillationLoss) and not isinstance(built, kind):
@@ -106,6 +106,6 @@ def build_loss(registry: Registry, loss: dict, kind: type[DistillationLoss], tap
 
 def compare(loss: nn.Module, student: Tensor, teacher: Tensor, *labels: Tensor) -> Tensor:
     """Compute a loss in float32, also in mixed precision."""
-    # Autocast would round products.
+    # Autocast would compute products in lower precision.
     with torch.autocast(student.device.type, enabled=False):
         return loss(student.float(), teacher.float(), *labels)

@@ -1,4 +1,4 @@
-"""Terms on the outputs of dense heads."""
+"""Term that compares the outputs of dense heads."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from .feature import match_levels
 
 
 class DenseHeadTerm(TeacherTerm):
-    """A term on the outputs of dense heads.
+    """A term that compares the outputs of dense heads.
 
-    Levels are matched like feature maps: an assistant's, all of them; a teacher's own head, which
-    reads an image k times as large, by level shift (its stride k·s meets the student's s). Priors
-    must match one to one; what a level is trained for (regress ranges) need not.
+    Levels are matched by the sizes of their maps, as in :class:`FeatureTerm`. All levels of an
+    assistant match those of its student. If the teacher is no assistant and reads an image k times
+    as large, its level of stride k·s matches the student's level of stride s. Matched levels must
+    have the same priors; their regress ranges may differ.
 
     Args:
-        probe: What the heads put out.
+        probe: Outputs of the heads for a blank image.
         student: Tap of the student's head, see :meth:`Tap.parse`.
         teacher: Tap of the teacher's head.
         loss: Config of a dense head's loss, see :class:`~pd_mmdet.losses.DenseHeadLoss`.
         weight: Factor of the term in the total loss.
-        scale: Pixels in which the teacher's head measures, for one of the student's.
+        scale: Ratio of a length in pixels of the teacher's head to that in the student's pixels.
 
     Raises:
-        ValueError: No level is shared, or the priors of a shared level differ.
-        TypeError: The loss does not suit a head.
+        ValueError: No levels match, or the priors of matched levels differ.
+        TypeError: The loss cannot read a head, or cannot compare the two heads.
     """
 
     def __init__(
@@ -66,8 +67,8 @@ class DenseHeadTerm(TeacherTerm):
         self.scale = float(scale)
 
     def _match(self, probe: TermProbe) -> list[tuple[int, int]]:
-        """Pair the levels that the taps select, as indices into all levels."""
-        # A head's first output has one map for each level.
+        """Match the levels that the taps select; return pairs of indices into all levels."""
+        # The first output of a head has one map for each level.
         student, teacher = (output[0] for output in probe.outputs)
         pairs = match_levels(
             self.student.select(student),
@@ -96,16 +97,16 @@ class DenseHeadTerm(TeacherTerm):
 def check_same_priors(
     student: nn.Module, teacher: nn.Module, pairs: list[tuple[int, int]], scale: Fraction
 ) -> None:
-    """Refuse heads whose priors do not cover the same part of the photograph, one to one.
+    """Refuse heads whose priors do not cover the same parts of the photograph, one to one.
 
     Args:
         student: The student's head.
-        teacher: The teacher's.
-        pairs: Levels (student's, teacher's) that are compared.
-        scale: Pixels in which the teacher's head measures, for one of the student's.
+        teacher: The teacher's head.
+        pairs: Matched levels, as indices (student's level, teacher's level).
+        scale: Ratio of a length in pixels of the teacher's head to that in the student's pixels.
 
     Raises:
-        ValueError: Names the first level that differs, with both sides' priors.
+        ValueError: The priors of a level differ. The message shows them.
     """
     for i, j in pairs:
         priors, wanted = _priors(student, i) * float(scale), _priors(teacher, j)

@@ -1,4 +1,4 @@
-"""Terms on feature maps."""
+"""Term that compares feature maps."""
 
 from __future__ import annotations
 
@@ -18,26 +18,25 @@ MAX_EXTRA_TOKENS = 2
 
 
 class FeatureTerm(TeacherTerm):
-    """A term on feature maps.
+    """A term that compares feature maps.
 
-    Levels are matched by stride, that is by the cells they have for one photograph; where channel
-    counts differ a 1×1 convolution brings the student's to the teacher's. The term is the mean of
-    the loss over the matched levels, times the weight. What the loss can compare as it is, its
-    attributes say (:class:`~pd_mmdet.losses.FeatureLoss`).
+    Levels match if their maps have the same size for one photograph. If the numbers of channels
+    differ, a 1×1 convolution is put after the student's map. The attributes of the loss can relax
+    both, see :class:`~pd_mmdet.losses.FeatureLoss`. The term is the mean of the loss over the
+    matched levels, times the weight.
 
     Args:
-        probe: What student and teacher put out at their taps.
+        probe: Outputs of student and teacher at their taps, for a blank image.
         student: Tap of the student, see :meth:`Tap.parse`.
         teacher: Tap of the teacher.
         loss: Config of a loss of two maps (N, C, H, W).
         weight: Factor of the term in the total loss.
-        pooled: Compare two single levels whatever their strides, by every loss: the side with
-            more cells is averaged down. For networks that have no pyramid.
+        pooled: True: if each tap selects one level, compare them even if their sizes differ; the
+            larger map is averaged down. For networks without a feature pyramid.
 
     Raises:
-        TypeError: The loss compares something else than feature maps.
-        ValueError: A tap puts out something else, or no level of the student has the stride of
-            one of the teacher.
+        TypeError: The loss does not compare feature maps.
+        ValueError: The output at a tap is no feature map, or no levels match.
     """
 
     def __init__(
@@ -62,10 +61,10 @@ class FeatureTerm(TeacherTerm):
             self.pairs = match_levels(student_maps, teacher_maps, taps, probe.pixels)
         channels = [(student_maps[i].shape[1], teacher_maps[j].shape[1]) for i, j in self.pairs]
         self.adapters = nn.ModuleList(
-            nn.Conv2d(given, wanted, 1)
-            if traits.same_channels and given != wanted
+            nn.Conv2d(n_student, n_teacher, 1)
+            if traits.same_channels and n_student != n_teacher
             else nn.Identity()
-            for given, wanted in channels
+            for n_student, n_teacher in channels
         )
 
     def forward(self, model: nn.Module, step: StepOutputs) -> Tensor:
@@ -88,14 +87,14 @@ class FeatureTerm(TeacherTerm):
 
 
 def feature_maps(tap: Tap, output: Any) -> list[Tensor]:
-    """Return the maps (N, C, H, W) that a tap selects of an output, one for each level.
+    """Return the maps (N, C, H, W) that a tap selects from an output, one for each level.
 
-    Tokens (N, T, C) are laid out on their grid: the one that comes with them, as from a patch
-    embedding, or a square one, up to two tokens in front of which (class, distillation) are left
-    out. A vector (N, C) is a map of one cell.
+    Tokens (N, T, C) are arranged as a map. Its size is the grid that comes with the tokens (as from
+    a patch embedding), or else a square; up to two extra tokens at the front (class token,
+    distillation token) are dropped. A vector (N, C) is a map of one cell.
 
     Raises:
-        ValueError: The tap selects something else.
+        ValueError: The selected output is neither a map, nor tokens, nor a vector.
     """
     levels = [output] if _has_grid(output) else tap.select(output)
     return [_as_map(tap, level) for level in levels]
@@ -134,24 +133,24 @@ def match_levels(
     taps: tuple[str, str],
     pixels: tuple[int, int],
 ) -> list[tuple[int, int]]:
-    """Pair levels of student and teacher that have the same cells for one photograph.
+    """Match levels of student and teacher whose maps have the same size for one photograph.
 
     Args:
-        student: The student's maps (N, C, H, W).
-        teacher: The teacher's.
-        taps: Names of the two taps, for the message.
-        pixels: Side of the photograph as each of them reads it.
+        student: The student's maps (N, C, H, W), one for each level.
+        teacher: The teacher's maps, likewise.
+        taps: Names of the student's and the teacher's tap, for the message.
+        pixels: Side of the image that the student reads, and that the teacher reads.
 
     Returns:
-        Pairs (student's level, teacher's level).
+        Pairs (index of the student's level, index of the teacher's level).
 
     Raises:
-        ValueError: No level has a partner.
+        ValueError: No levels match.
     """
     free = dict(enumerate(teacher))
     pairs = []
     for i, wanted in enumerate(student):
-        # The coarsest levels may all be one cell: each has one partner, in order.
+        # Several coarse levels may have one cell only: they are matched in order.
         j = next((j for j, feat in free.items() if feat.shape[-2:] == wanted.shape[-2:]), None)
         if j is not None:
             del free[j]

@@ -1,4 +1,4 @@
-"""Terms on the logits of classifiers."""
+"""Term that compares the logits of classifiers."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from .base import StepOutputs, TeacherTerm, TermProbe, build_loss, compare
 
 
 class LogitTerm(TeacherTerm):
-    """A term on the logits of classifiers.
+    """A term that compares the logits of classifiers.
 
     Args:
-        probe: What the heads put out.
+        probe: Outputs of the heads for a blank image.
         student: Tap of the student's head.
-        teacher: Tap of the teacher's.
-        loss: Config of a loss of two logits (N, classes), see :class:`~pd_mmdet.losses.LogitLoss`.
+        teacher: Tap of the teacher's head.
+        loss: Config of a loss of logits (N, classes), see :class:`~pd_mmdet.losses.LogitLoss`.
         weight: Factor of the term in the total loss.
 
     Raises:
-        TypeError: The loss does not take logits.
-        ValueError: The outputs are no logits, or of other numbers of classes.
+        TypeError: The loss does not compare logits.
+        ValueError: The output at a tap is no logits, or the numbers of classes differ.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class LogitTerm(TeacherTerm):
         student_classes, teacher_classes = (output.shape[1] for output in probe.outputs)
         if student_classes != teacher_classes:
             raise ValueError(
-                f'{student!r} of the student tells {student_classes} classes apart, '
-                f'{teacher!r} of the teacher {teacher_classes}: they must be the same'
+                f'{student!r} of the student has logits of {student_classes} classes, '
+                f'{teacher!r} of the teacher of {teacher_classes}: they must be the same classes'
             )
         self._try_loss(*probe.outputs)
 
     def _try_loss(self, student: Tensor, teacher: Tensor) -> None:
-        self.loss.eval()  # so that none counts this as an iteration
+        self.loss.eval()  # in training mode DKDLoss would count this as an iteration
         try:
             labels = [torch.zeros(len(student), dtype=torch.long)] if self.with_labels else []
             compare(self.loss, student, teacher, *labels)
@@ -53,7 +53,7 @@ class LogitTerm(TeacherTerm):
 
     @property
     def with_labels(self) -> bool:
-        """Tell whether the loss must know the label of each image."""
+        """Tell whether the loss needs the label of each image."""
         return isinstance(self.loss, LogitLoss) and self.loss.with_labels
 
     def forward(self, model: nn.Module, step: StepOutputs) -> Tensor:
@@ -64,10 +64,14 @@ class LogitTerm(TeacherTerm):
         return self.weight * compare(self.loss, student, teacher, *labels)
 
     def check_batch_augments(self) -> None:
-        """Refuse, by a ValueError, batch augmentations that mix labels which the loss needs."""
+        """Refuse a loss that needs labels, for a student whose batch augmentations mix labels.
+
+        Raises:
+            ValueError: The loss needs labels.
+        """
         if self.with_labels:
             raise ValueError(
-                f'{type(self.loss).__name__} needs one label an image, but train_cfg.augments (or '
-                "batch_augments) of the student mix them: remove these, or choose loss=dict(type='"
-                "KDLoss')"
+                f'{type(self.loss).__name__} needs one label for each image, but '
+                'train_cfg.augments (or batch_augments) of the student mix labels: remove them, or '
+                "use loss=dict(type='KDLoss')"
             )

@@ -1,4 +1,4 @@
-"""Terms on the outputs of RoI heads."""
+"""Term that compares the predictions of RoI heads."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from .base import StepOutputs, TeacherTerm, TermProbe, build_loss
 
 
 class RoIHeadTerm(TeacherTerm):
-    """A term on the outputs of RoI heads.
+    """A term that compares the predictions of RoI heads.
 
-    Both heads predict for the RoIs that the student has sampled for its own loss; in a cascade for
-    those of every stage. The term is the mean of the loss over the stages, times the weight.
+    Both heads predict for the RoIs that the student has sampled for its task loss; in a cascade,
+    for those of every stage. The term is the mean of the loss over the stages, times the weight.
 
     Args:
-        probe: Has both models.
+        probe: Contains both models.
         student: The tap ``roi_head.bbox_head``.
-        teacher: The same.
+        teacher: The tap ``roi_head.bbox_head``.
         loss: Config of a RoI head's loss, see :class:`~pd_mmdet.losses.RoIHeadLoss`.
         weight: Factor of the term in the total loss.
 
     Raises:
-        ValueError: A tap is another one, the cascades have not as many stages, or the heads
+        ValueError: A tap is another one, or the heads have different numbers of stages, or they
             encode boxes differently.
-        TypeError: The loss does not suit a head.
+        TypeError: The loss is for other outputs, or cannot read a head.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class RoIHeadTerm(TeacherTerm):
         if len(student_heads) != len(teacher_heads):
             raise ValueError(
                 f"the student's RoI head has {len(student_heads)} stages, the teacher's "
-                f'{len(teacher_heads)}'
+                f'{len(teacher_heads)}: they must be equal'
             )
         for pair in zip(student_heads, teacher_heads):
             self.loss.check_pair(*pair)

@@ -224,7 +224,7 @@ def test_an_rpn_with_anchors_of_its_own(name):
     """Its outputs are not compared, the RoIs that it finds are judged by both."""
     cfg = detector(name)
     assert forward(with_terms(cfg, cls=ROI_CLS, pkd=PKD_AFP), batch())['distill_cls_loss'] > 0
-    with pytest.raises(TypeError, match="tap 'rpn_head': a .*RPNHead makes anchors of its own"):
+    with pytest.raises(TypeError, match="tap 'rpn_head': a .*RPNHead predicts its anchors"):
         with_terms(cfg, cls=RPN_CLS)
 
 
@@ -457,8 +457,8 @@ def test_heads_without_one_softmax(name, told):
     'name, told',
     [
         ('tridentnet/tridentnet_r50-caffe_1x_coco', 'in training it makes three images of each'),
-        ('sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco', 'only detectors with dense heads'),
-        ('detr/detr_r50_8xb2-150e_coco', 'only detectors with dense heads'),
+        ('sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco', 'it must be a .* with a dense head'),
+        ('detr/detr_r50_8xb2-150e_coco', 'it must be a .* with a dense head'),
     ],
 )
 def test_detectors_that_are_refused(name, told):
