@@ -24,25 +24,29 @@ from .samples import transforms_of
 
 @HOOKS.register_module()
 class ISRDVisualizationHook(Hook):
-    """Show what ISRD rebuilds: small image, rebuilt large image and large image, side by side.
+    """Show the images that ISRD rebuilds: small image, rebuilt image and large image side by side.
 
-    The same images, the first of the training, are shown after the first iteration, then every
-    ``interval`` iterations and at the end, by the runner's visualizer: as files, in TensorBoard or
-    wherever its backends write, named ``isrd_0``, ``isrd_1`` … A model without ISRD has none.
-    The training is not changed by it. Of images with other than three channels the first is shown,
-    or the first three; other values than those of 8 bits are spread from black to white.
+    Always shows the first images of the training: after the first iteration, then every
+    ``interval`` iterations, and at the end. The backends of the runner's visualizer (files,
+    TensorBoard, …) get the pictures under the names ``isrd_0``, ``isrd_1``, … Does nothing for a
+    model without ISRD. The hook does not change the training.
+
+    If an image has not three channels, its first channel or its first three channels are shown.
+    Values that are not 8-bit are scaled to the range from black to white.
 
     Args:
-        interval: Iterations from one picture to the next, at least 1.
-        num_images: How many images are shown.
+        interval: Iterations from one picture to the next, 1 or more.
+        num_images: Number of images that are shown, 1 or more.
 
     Raises:
-        ValueError: If ``interval`` or ``num_images`` is below 1.
+        ValueError: ``interval`` or ``num_images`` is below 1.
     """
 
     def __init__(self, interval: int = 500, num_images: int = 2) -> None:
         if min(interval, num_images) < 1:
-            raise ValueError(f'interval={interval}, num_images={num_images}: both must be above 0')
+            raise ValueError(
+                f'interval={interval}, num_images={num_images}: both must be 1 or more'
+            )
         self.interval = interval
         self.num_images = num_images
         self.images: dict[str, Sequence[Tensor]] = {}
@@ -68,23 +72,24 @@ class ISRDVisualizationHook(Hook):
 
 
 def find_isrd(model: nn.Module) -> ISRD | None:
-    """Find the term of a distiller that rebuilds the large image; None where there is none."""
+    """Return the ISRD term of a distiller, or None if it has none."""
     terms = getattr(model, 'distill', None)
     found = (term for term in terms.values() if isinstance(term, ISRD)) if terms else ()
     return next(iter(found), None)
 
 
 def swaps_channels(model: nn.Module) -> bool:
-    """Tell whether a distiller's student reads channels in another order than they are packed."""
+    """Tell whether the data preprocessor of a distiller's student swaps red and blue."""
     preprocessor = model.data_preprocessor
     return getattr(preprocessor.student, preprocessor.channel_order)
 
 
 def blue_first(dataset: Dataset, model: nn.Module) -> bool:
-    """Tell whether blue is the first channel of a dataset's images, or red.
+    """Tell whether blue is the first channel of a dataset's images; otherwise it is red.
 
-    MMCV's loader puts blue first, but for its reader of TIFF, which keeps the file's order. Of
-    that, and of images that a dataset has in memory, a model that swaps them is told to make RGB.
+    MMCV's loader puts blue first, except when it reads TIFF, which keeps the order of the file. For
+    TIFF files, and for images that a dataset has in memory, blue is assumed to be first if the
+    model swaps channels, because models swap them to get RGB.
     """
     loaders = [each for each in transforms_of(dataset) if isinstance(each, LoadImageFromFile)]
     return swaps_channels(model) or any(loader.imdecode_backend != 'tifffile' for loader in loaders)
@@ -96,11 +101,11 @@ def rebuild(model: nn.Module, images: dict[str, Sequence[Tensor]]) -> Tensor:
 
     Args:
         model: A distiller with ISRD.
-        images: Views ``hr`` and ``lr``, each of images (C, H, W) as a pipeline packs them.
+        images: Views ``hr`` and ``lr``, each with images (C, H, W) as a pipeline packs them.
 
     Returns:
-        Images (N, C, H, W) in values and channels like ``hr``, float, padded as the model pads its
-        batches.
+        Images (N, C, H, W), float, with the value range and channel order of ``hr``, padded as the
+        model pads its batches.
     """
     sides = model.data_preprocessor.paired
     small, large = (
@@ -124,7 +129,7 @@ def rebuild(model: nn.Module, images: dict[str, Sequence[Tensor]]) -> Tensor:
 def side_by_side(
     images: dict[str, Sequence[Tensor]], rebuilt: Tensor, bgr: bool
 ) -> list[np.ndarray]:
-    """Make a picture (H, 3·W, 3), RGB, of each image: ``lr`` enlarged, what is rebuilt, ``hr``."""
+    """Make a picture (H, 3·W, 3), RGB, for each image: enlarged ``lr``, rebuilt image, ``hr``."""
     pictures = []
     for small, middle, large in zip(images['lr'], rebuilt.cpu(), images['hr']):
         height, width = large.shape[-2:]

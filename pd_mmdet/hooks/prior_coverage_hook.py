@@ -25,8 +25,14 @@ from .samples import evenly_spaced
 
 
 class Side(NamedTuple):
-    """A dense head, the view that it reads (None where there is one only), and ``pixels``: of the
-    view, for one in which the head measures."""
+    """A detector whose prior coverage is measured.
+
+    Attributes:
+        name: ``'detector'``, ``'student'`` or ``'teacher'``.
+        view: View that it reads; None for a detector without distillation.
+        head: Its dense head, if it has one.
+        pixels: Ratio of a length in pixels of the view to that in pixels of the head.
+    """
 
     name: str
     view: str | None
@@ -39,17 +45,17 @@ class Side(NamedTuple):
 
 @HOOKS.register_module()
 class PriorCoverageHook(Hook):
-    """Before training, say which share of the training boxes the priors suit, for every view.
+    """Log the prior coverage before training: the share of training boxes that the priors suit.
 
-    A box that no prior overlaps by the assigner's positive IoU (for points: a box that gets none)
-    is hardly learnt; stock priors made for large images fit small ones badly. What is measured for
-    which head, :mod:`pd_mmdet.prior_coverage` says; a first stage's own assigner may ask for more
-    than the IoU of 0.5 by which the share is judged, then both are said. Checkpoints keep it, in
-    the message hub as ``prior_coverage/<side>`` (detector, student, teacher).
+    A detector hardly learns boxes to which no prior can be assigned. The usual priors, made for
+    large images, are often too large for small images. :mod:`pd_mmdet.prior_coverage` defines the
+    coverage for each kind of head. For a first stage it is measured at IoU 0.5; if its assigner
+    needs more, the log has the coverage at that IoU, too. The message hub, and so each checkpoint,
+    keeps the coverage as ``prior_coverage/<name>`` (detector, student, teacher).
 
     Args:
-        num_images: How many images of the training set are read at most, evenly spaced.
-        threshold: Share of the boxes below which priors that suit better are named.
+        num_images: Largest number of training images that are read, evenly spaced.
+        threshold: If the coverage (0 to 1) is below this, the log suggests better priors.
     """
 
     def __init__(self, num_images: int = 200, threshold: float = 0.7) -> None:
@@ -58,10 +64,11 @@ class PriorCoverageHook(Hook):
 
     @master_only
     def before_train(self, runner: Runner) -> None:
-        """Log one line a view.
+        """Log one line for the student and one for the teacher, or one for the detector.
 
         Raises:
-            ValueError: If the training pipeline does not yield a view that a side reads.
+            ValueError: The training pipeline does not return a view that the student or the
+                teacher reads.
         """
         sides = []
         for side in _sides(runner.model):
@@ -115,13 +122,13 @@ class PriorCoverageHook(Hook):
             return
         better = suggest_priors(side.head, boxes, shapes, self.threshold)
         logger.warning(
-            f'{message}; fewer than {100 * self.threshold:.0f} %: the others are hardly learnt. '
-            f'What would suit better: {better}'
+            f'{message}; fewer than {100 * self.threshold:.0f} %: the other boxes are hardly '
+            f'learnt. Better priors: {better}'
         )
 
 
 def _why_not(head: nn.Module | None) -> str | None:
-    """The reason for which there is nothing to measure, if so."""
+    """Return the reason for which there is nothing to measure, or None."""
     if head is None:
         return 'there is no dense head'
     if priors_of(head) is None:
@@ -143,16 +150,21 @@ def _sides(model: nn.Module) -> list[Side]:
 def _side(name: str, view: str | None, model: nn.Module) -> Side:
     heads = (getattr(model, head, None) for head in ('bbox_head', 'rpn_head', 'mask_head'))
     head = next((head for head in heads if isinstance(head, nn.Module)), None)
-    # The heads of an assistant measure in the student's pixels.
+    # The heads of an assistant measure in pixels of the small image.
     return Side(
         name, view, head, float(model.neck.afp.ratio) if isinstance(model, AFPDetector) else 1.0
     )
 
 
 def _boxes(views: dict[str, str | None], items: list[dict]) -> dict[str, tuple]:
-    """For each side the boxes (n, 4) and the shape (height, width) of the image it reads.
+    """Return for each side the boxes (n, 4) and (height, width) of the image that it reads.
 
-    Boxes are arrays: every tensor that comes from another process holds a file open.
+    Args:
+        views: Name of a side -> view that it reads.
+        items: One item of the training set.
+
+    Returns:
+        Boxes are arrays, because each tensor from another process keeps a file open.
     """
     (item,) = items
     inputs = item['inputs']
@@ -167,7 +179,7 @@ def _boxes(views: dict[str, str | None], items: list[dict]) -> dict[str, tuple]:
         else:
             raise ValueError(
                 f'the {side} reads {f"view {view!r}" if view else "one image"}, but the training '
-                f'pipeline yields {_names(inputs)}: set the views of its LowResolution'
+                f'pipeline returns {_names(inputs)}: set the views of its LowResolution'
             )
     return read
 

@@ -10,16 +10,16 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 def evenly_spaced(
     dataset: Dataset, number: int, collate: Callable[[list], Any], num_workers: int
 ) -> DataLoader:
-    """Read up to ``number`` items of a dataset, one a batch, in processes of their own.
+    """Read up to ``number`` evenly spaced items of a dataset, as batches of one item.
 
-    So a training that follows does not notice: its random state, and what its transforms cache,
-    are as before.
+    The items are read in separate processes, so that the random state of the training, and the
+    caches of its transforms, do not change.
 
     Args:
         dataset: Any dataset with a length.
-        number: How many items are read at most.
-        collate: Makes a batch of a list of one item; runs in the processes.
-        num_workers: How many processes; at least one is used.
+        number: Largest number of items.
+        collate: Makes a batch from a list with one item; runs in these processes.
+        num_workers: Number of processes; at least one is used.
     """
     number = min(number, len(dataset))
     return DataLoader(
@@ -32,9 +32,9 @@ def evenly_spaced(
 
 
 def transforms_of(dataset: Dataset) -> Iterator[BaseTransform]:
-    """The transforms of a dataset, or of those inside a wrapper."""
+    """Yield the transforms of a dataset, and of the datasets inside a wrapper."""
     pipeline = getattr(dataset, 'pipeline', None) or []
-    # MultiImageMixDataset keeps a plain list.
+    # The pipeline of MultiImageMixDataset is a list.
     yield from pipeline.transforms if isinstance(pipeline, Compose) else pipeline
     if hasattr(dataset, 'dataset'):
         yield from transforms_of(dataset.dataset)
@@ -43,8 +43,8 @@ def transforms_of(dataset: Dataset) -> Iterator[BaseTransform]:
 
 
 def first_set(dataset: Dataset) -> Dataset:
-    """The first of several sets put together, the whole of any other dataset.
+    """Return the first part of a ``ConcatDataset``; return any other dataset unchanged.
 
-    Sets have metainfo, and ids of images, each of its own.
+    Each part has separate metainfo and image ids.
     """
     return first_set(dataset.datasets[0]) if isinstance(dataset, ConcatDataset) else dataset

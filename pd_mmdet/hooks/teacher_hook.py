@@ -28,40 +28,42 @@ from .samples import evenly_spaced, first_set, transforms_of
 
 @HOOKS.register_module()
 class TeacherHook(Hook):
-    """Look after what a training starts from: its teacher, and the checkpoint it loads.
+    """Check the teacher and the checkpoints of a training.
 
-    - Checkpoints are opened as plain data: nothing that a file says is executed.
-    - Before training the teacher is tried on a few validation images, so that one that does not
-      know the task, or the order of its classes, is noticed at once. Its classes must be those of
-      the training set.
-    - Of initial weights (``load_from``) only the student's are taken over, not what another
-      training had besides.
-    - A training is not resumed with another teacher than it had.
-    - Packed samples of small images must say their scale, by which predictions come back.
+    - Checkpoints are opened as plain data: no code from a file is executed.
+    - Before training, the teacher is tried on a few validation images. So a teacher that has not
+      learnt the task, or knows its classes in another order, is noticed at once. Its classes must
+      be those of the training set.
+    - From initial weights (``load_from``) only those of the student are loaded, not the
+      training-only modules of another training.
+    - A training cannot be resumed with another teacher.
+    - Samples of small images must contain their ``scale_factor``, so that predictions can be
+      rescaled to pixels of the file.
 
-    A model without a teacher is looked after likewise.
+    The hook also works for a model without a teacher.
 
     Args:
-        num_images: On how many validation images the teacher is tried at most, evenly spaced.
-        min_score: Score of the trial below which a warning says what may be wrong, 0 to 1: of a
-            detector AP at IoU 0.5; of a classifier top-1 accuracy, where 0 is guessing.
+        num_images: Largest number of validation images for the trial, evenly spaced.
+        min_score: If the score of the trial is below this, a warning lists possible reasons. The
+            score is from 0 to 1: AP at IoU 0.5 of a detector; top-1 accuracy of a classifier,
+            scaled so that 0 is random guessing.
     """
 
-    priority = 'HIGH'  # EMAHook, which may be ABOVE_NORMAL, copies weights that this has sorted
+    priority = 'HIGH'  # before EMAHook (at most ABOVE_NORMAL), which copies the loaded weights
 
     def __init__(self, num_images: int = 32, min_score: float = 0.05) -> None:
         self.num_images = num_images
         self.min_score = min_score
 
     def before_run(self, runner: Runner) -> None:
-        """Let the runner open checkpoints as plain data."""
+        """Make the runner open checkpoints as plain data."""
         plain_data_only()
 
     def before_train(self, runner: Runner) -> None:
-        """Compare what the data and the model say, then try the teacher.
+        """Check that data and model fit together, then try the teacher.
 
         Raises:
-            ValueError: If a pipeline does not suit the distiller or loses the scale, or the
+            ValueError: A pipeline does not suit the distiller, or drops ``scale_factor``, or the
                 teacher was trained for other classes than those of the training set.
         """
         if runner.val_loop is not None:
@@ -87,7 +89,7 @@ class TeacherHook(Hook):
         else:
             runner.logger.info(
                 'the teacher is not tried: the validation pipeline has no LowResolution, so it '
-                f'yields the view {model.view} only, and the teacher reads {teacher.view}'
+                f'returns the view {model.view!r} only, but the teacher reads {teacher.view!r}'
             )
 
     def _try(self, model: Distiller, images: DataLoader, logger: Logger) -> None:
@@ -95,64 +97,66 @@ class TeacherHook(Hook):
         where = f'{len(images)} validation images ({teacher.view})'
         trial = _try_out(model, images)
         if trial is None:
-            logger.info(f'the teacher is not tried: nothing is annotated on {where}')
+            logger.info(f'the teacher is not tried: there are no annotations on {where}')
             return
         logger.info(f'teacher on {where}: {trial.text}')
         if trial.confused:
             logger.warning(
-                f'THE TEACHER FINDS THE OBJECTS, BUT CALLS THEM OTHERWISE, {trial.text}: was '
+                f'THE TEACHER FINDS THE OBJECTS, BUT GIVES THEM OTHER CLASSES, {trial.text}: was '
                 f'{teacher.checkpoint} trained with the classes of the training set in another '
-                'order? It would teach the student to confuse them'
+                'order? It would teach the student wrong classes'
             )
         elif trial.score < self.min_score:
             logger.warning(
-                f'THE TEACHER FINDS NEXT TO NOTHING, {trial.text}, and so has nothing to '
-                f'teach. Is {teacher.checkpoint} the checkpoint of a trained model? Was it trained '
+                f'THE TEACHER FINDS ALMOST NOTHING, {trial.text}, so the student cannot learn from '
+                f'it. Is {teacher.checkpoint} the checkpoint of a trained model? Was it trained '
                 'with these classes in this order, with the mean, std and channel order of '
-                f'teacher.cfg, and on images as large as the view {teacher.view}?'
+                f'teacher.cfg, and on images as large as the view {teacher.view!r}?'
             )
 
     def before_test(self, runner: Runner) -> None:
-        """Compare what the pipeline says.
+        """Check the test pipeline.
 
         Raises:
-            ValueError: If it loses the scale.
+            ValueError: It drops ``scale_factor``.
         """
         check_scale(runner.test_loop.dataloader.dataset)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Write into the checkpoint what is trained, and which teacher the training has."""
+        """Write a description of the distiller and its teacher into the checkpoint."""
         model = _unwrapped(runner.model)
         teacher = getattr(model, 'teacher', None)
         if teacher is not None:
-            # Resuming compares it; checkpoints of version 0.1 have nothing else.
+            # Compared on resume. Checkpoints of version 0.1 have only this entry.
             checkpoint['teacher'] = dict(fingerprint=teacher.fingerprint)
         if isinstance(model, Distiller):
             checkpoint['pd_mmdet'] = trained_as(model)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare the teacher on resume; take over the student's weights otherwise.
+        """On resume, compare the teacher; otherwise, keep only the student's weights.
 
         Raises:
-            ValueError: If the teacher is another one, or no weight fits the model.
+            ValueError: The training had another teacher, or no weight fits the model.
         """
         model = _unwrapped(runner.model)
         if runner._resume:
             _check_fingerprint(getattr(model, 'teacher', None), checkpoint)
         else:
-            # The averaged weights are in `state_dict`; MMPretrain's EMAHook would take these, too.
+            # The averaged weights are in `state_dict`. Otherwise MMPretrain's EMAHook would load
+            # this entry, too.
             checkpoint.pop('ema_state_dict', None)
             _keep_student(checkpoint.get('state_dict', checkpoint), model, runner.logger)
 
 
 def trained_as(model: Distiller) -> dict[str, str | None]:
-    """Describe a distiller in plain data.
+    """Describe a distiller as plain data.
 
     Returns:
-        ``version`` of this package, class name of the ``distiller``, the ``view`` that its student
+        ``version`` of this package, class name of the ``distiller``, ``view`` that the student
         reads, ``ratio`` such as '2' or '3/2', and ``teacher_fingerprint`` (None without a teacher).
     """
-    _, distiller, *_ = type(model).__mro__  # the first is made at run time, of it and the student's
+    # The first class is made at run time from the distiller's and the student's class.
+    _, distiller, *_ = type(model).__mro__
     return dict(
         version=__version__,
         distiller=distiller.__name__,
@@ -169,7 +173,7 @@ def _unwrapped(model: nn.Module) -> nn.Module:
 def _pipelines(runner: Runner) -> Iterator[list[BaseTransform]]:
     yield list(transforms_of(runner.train_dataloader.dataset))
     for hook in runner.hooks:
-        # It has the pipeline of the last epochs, as a config.
+        # This hook has the config of the pipeline for the last epochs.
         if isinstance(hook, PipelineSwitchHook):
             yield Compose(hook.switch_pipeline).transforms
     if runner.val_loop is not None:
@@ -177,10 +181,12 @@ def _pipelines(runner: Runner) -> Iterator[list[BaseTransform]]:
 
 
 def check_scale(dataset: Dataset) -> None:
-    """Refuse a pipeline that does not tell the scale of its small image: not every head notices.
+    """Refuse a pipeline that does not pack the ``scale_factor`` of its small image.
+
+    Some heads would predict without an error, in the wrong pixels.
 
     Raises:
-        ValueError: ``PackDetInputs`` after ``LowResolution`` leaves out ``scale_factor``.
+        ValueError: ``scale_factor`` is not in ``meta_keys`` of ``PackDetInputs``.
     """
     transforms = list(transforms_of(dataset))
     packs = [getattr(transform, 'pack', transform) for transform in transforms]
@@ -189,7 +195,7 @@ def check_scale(dataset: Dataset) -> None:
             if isinstance(pack, PackDetInputs) and 'scale_factor' not in pack.meta_keys:
                 raise ValueError(
                     f'PackDetInputs(meta_keys={pack.meta_keys}) after LowResolution: add '
-                    "'scale_factor', or predictions stay in the pixels of the small image"
+                    "'scale_factor', otherwise predictions stay in pixels of the small image"
                 )
 
 
@@ -197,16 +203,17 @@ def _check_classes(teacher: Teacher, dataset: Dataset) -> None:
     classes = getattr(first_set(dataset), 'metainfo', {}).get('classes')
     if teacher.classes and classes and teacher.classes != tuple(classes):
         raise ValueError(
-            f'the teacher {teacher.checkpoint} was trained for the classes {teacher.classes}, the '
-            f'training set has {tuple(classes)}: they must be the same, in the same order'
+            f'the teacher {teacher.checkpoint} was trained for the classes {teacher.classes}, but '
+            f'the training set has {tuple(classes)}: they must be the same, in the same order'
         )
 
 
 def _yields(dataset: Dataset, student_view: str, teacher_view: str) -> bool:
-    """Let a dataset yield the teacher's view, with the instances that a metric needs.
+    """Change a dataset so that it returns the teacher's view, with the instances for a metric.
 
     Returns:
-        Whether it can: without ``LowResolution`` it yields what the student reads.
+        True if it returns the teacher's view. Without ``LowResolution`` it always returns the
+        student's view.
     """
     found = student_view == teacher_view
     for transform in transforms_of(dataset):
@@ -223,7 +230,7 @@ def _yields(dataset: Dataset, student_view: str, teacher_view: str) -> bool:
 def _try_out(model: Distiller, images: DataLoader) -> TeacherScore | None:
     teacher = model.teacher.model
     device = next(teacher.parameters()).device
-    teacher.to(device)  # its preprocessor, too, must know
+    teacher.to(device)  # tell its data preprocessor the device
     with torch.random.fork_rng([device] if device.type == 'cuda' else []):
         return model.trial(teacher, images)
 
@@ -234,35 +241,43 @@ def _check_fingerprint(teacher: Teacher | None, checkpoint: dict) -> None:
         raise ValueError(
             f'the weights of the teacher {teacher.checkpoint} changed since this training was '
             f'saved (SHA-256 {teacher.fingerprint[:12]}… instead of {saved[:12]}…): restore that '
-            'file, or start anew without resume'
+            'file, or start a new training without resume'
         )
 
 
 def _keep_student(weights: dict, model: nn.Module, logger: Logger) -> None:
-    """Remove in place what is not the student's; ``weights`` may carry the prefix of a wrapper."""
-    for name in [name for name in weights if _plain(name).startswith('distill.')]:
+    """Remove in place all weights that are not the student's.
+
+    Raises:
+        ValueError: None of the weights fits the model.
+    """
+    for name in [name for name in weights if _without_wrapper(name).startswith('distill.')]:
         del weights[name]
-    wanted = {  # the model has a prefix where test-time augmentation wraps it
-        _plain(name): value.shape
+    wanted = {
+        _without_wrapper(name): value.shape
         for name, value in model.state_dict().items()
-        if not _plain(name).startswith('distill.')
+        if not _without_wrapper(name).startswith('distill.')
     }
-    shapes = {_plain(name): getattr(value, 'shape', None) for name, value in weights.items()}
+    shapes = {
+        _without_wrapper(name): getattr(value, 'shape', None) for name, value in weights.items()
+    }
     fit = sum(shapes[name] == wanted[name] for name in wanted.keys() & shapes.keys())
-    others = len(wanted.keys() & shapes.keys()) - fit
+    misfit = len(wanted.keys() & shapes.keys()) - fit
     if not fit:
         raise ValueError(
             f'none of the {len(weights)} weights of the loaded checkpoint, such as '
-            f'{next(iter(weights), None)!r}, has the name and shape of one of the model, such as '
-            f'{next(iter(wanted))!r}: load_from must name a checkpoint of the same model'
+            f'{next(iter(weights), None)!r}, has the name and shape of a weight of the model, such '
+            f'as {next(iter(wanted))!r}: load_from must name a checkpoint of the same model'
         )
     text = f'{fit} of the {len(wanted)} weights of the model are in the loaded checkpoint'
-    if others:
+    if misfit:
         text += (
-            f', {others} in another shape: left out, but for position embeddings, which are resized'
+            f', {misfit} have another shape: they are skipped, except position embeddings, which '
+            'are resized'
         )
     logger.info(text)
 
 
-def _plain(name: str) -> str:
+def _without_wrapper(name: str) -> str:
+    """Remove the prefix of a wrapper (DDP, test-time augmentation) from the name of a weight."""
     return name.removeprefix('module.')

@@ -155,5 +155,5 @@ def test_views_and_their_order(bgr):
 
 @pytest.mark.parametrize('options', [dict(interval=0), dict(num_images=0)])
 def test_bad_options(options):
-    with pytest.raises(ValueError, match='must be above 0'):
+    with pytest.raises(ValueError, match='must be 1 or more'):
         ISRDVisualizationHook(**options)

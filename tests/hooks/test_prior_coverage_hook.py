@@ -70,9 +70,9 @@ def test_few_covered_boxes_are_a_warning_with_a_suggestion(detector, make_runner
     run_hook(runner)
     line = line_of(log_of(runner), 'prior coverage')
     assert 'WARNING' in line and 'lr (student): 0 % of' in line
-    assert 'suit better: octave_base_scale=' in line
+    assert 'Better priors: octave_base_scale=' in line
     run_hook(runner, threshold=0)
-    assert log_of(runner).count('suit better') == 1
+    assert log_of(runner).count('Better priors') == 1
 
 
 def test_only_some_images_are_read(detector, glyphs, make_runner, pipeline, log_of):
@@ -136,7 +136,7 @@ def test_a_first_stage_is_judged_by_its_proposals(detector, glyphs, make_runner,
     coarse = make_runner('coarse', two_stage(detector, scale=8), [], val=[])
     coarse.model.teacher, coarse.model.view = None, 'lr'  # reads one view of the two
     run_hook(coarse)
-    assert 'What would suit better: scales=[' in line_of(log_of(coarse), 'prior coverage')
+    assert 'Better priors: scales=[' in line_of(log_of(coarse), 'prior coverage')
 
 
 def point_detector(detector: dict, **head: object) -> dict:
@@ -198,7 +198,7 @@ def test_random_states_stay(detector, make_runner, pipeline):
 def test_a_view_that_the_pipeline_does_not_yield(detector, make_runner, pipeline):
     paired = pipeline(dict(type='LowResolution', ratio=2))
     plain = make_runner('plain', detector, [], train=paired, val=[])
-    with pytest.raises(ValueError, match=r"detector reads one image, .* yields \['hr', 'lr'\]"):
+    with pytest.raises(ValueError, match=r"detector reads one image, .* returns \['hr', 'lr'\]"):
         run_hook(plain)
 
 
@@ -219,5 +219,5 @@ def test_other_processes_than_the_first_do_nothing(detector, make_runner, log_of
 def test_one_image_is_not_taken_for_two_views(distiller, make_runner, pipeline):
     small = pipeline(dict(type='LowResolution', ratio=2, views=['lr']))
     runner = make_runner('run', distiller, [], train=small)
-    with pytest.raises(ValueError, match="reads view 'lr', but .* yields one image"):
+    with pytest.raises(ValueError, match="reads view 'lr', but .* returns one image"):
         run_hook(runner)

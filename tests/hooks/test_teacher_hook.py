@@ -63,7 +63,7 @@ def test_a_run_says_how_good_its_teacher_is(distiller, make_runner, log_of):
     runner = make_runner('run', distiller, [HOOK])
     runner.train()
     assert 'teacher on 4 validation images (hr): AP 0.' in log_of(runner)
-    assert 'THE TEACHER FINDS NEXT TO NOTHING' in log_of(runner)
+    assert 'THE TEACHER FINDS ALMOST NOTHING' in log_of(runner)
 
 
 def test_a_perfect_teacher(distiller, make_runner, log_of):
@@ -80,7 +80,7 @@ def test_a_perfect_teacher(distiller, make_runner, log_of):
 def test_a_useless_teacher_is_said_aloud(distiller, make_runner, log_of):
     runner = make_runner('run', distiller, [])
     try_teacher(runner, Oracle(finds=False))
-    (line,) = [line for line in log_of(runner).splitlines() if 'NEXT TO NOTHING' in line]
+    (line,) = [line for line in log_of(runner).splitlines() if 'ALMOST NOTHING' in line]
     assert 'WARNING' in line
     assert 'teacher.pth' in line and 'classes in this order' in line
 
@@ -88,7 +88,7 @@ def test_a_useless_teacher_is_said_aloud(distiller, make_runner, log_of):
 def test_a_teacher_with_other_labels_is_told_from_a_useless_one(distiller, make_runner, log_of):
     runner = make_runner('run', distiller, [])
     try_teacher(runner, Oracle(shift=1))
-    (line,) = [line for line in log_of(runner).splitlines() if 'CALLS THEM OTHERWISE' in line]
+    (line,) = [line for line in log_of(runner).splitlines() if 'OTHER CLASSES' in line]
     assert 'WARNING' in line and 'AP50 0.0 (100.0 whatever the class)' in line
     assert 'teacher.pth' in line and 'in another order?' in line
     assert 'NOTHING' not in log_of(runner)
@@ -133,8 +133,8 @@ def test_really_small_files(distiller, make_runner, pipeline, log_of):
     runner = make_runner('run', distiller, [], val=pipeline())
     try_teacher(runner, Oracle())
     assert (
-        'the teacher is not tried: the validation pipeline has no LowResolution, so it yields '
-        'the view lr only, and the teacher reads hr' in log_of(runner)
+        'the teacher is not tried: the validation pipeline has no LowResolution, so it returns '
+        "the view 'lr' only, but the teacher reads 'hr'" in log_of(runner)
     )
 
 
