@@ -1,19 +1,20 @@
-"""Bring the results in benchmarks/results into texts and pictures.
+"""Write the results in benchmarks/results into pages and pictures.
 
     python benchmarks/report.py
 
-In README.md, docs/*.md and the configs' READMEs, `<!-- end -->` closes what is made anew:
+In README.md, docs/*.md and the READMEs of configs, the text from one of these marks to
+`<!-- end -->` is replaced:
 
-- after `<!-- results: PATTERN -->` a table of the files of train_tas.py that match: mean and
-  standard deviation over seeds;
-- after `<!-- costs: FILE -->` the table of a file of cost_report.py;
-- after `<!-- suite: NAME PART -->` a table of one part (1, 2, …) of a suite of benchmarks/suites,
-  for each device that has results, `suite_NAME_DEVICE.json`; rows without any are named below it;
-- after `<!-- not-run: suites -->` a sentence that names all parts of suites without results.
+- `<!-- results: PATTERN -->`: a table of the result files of train_tas.py that match the pattern,
+  with mean and standard deviation over seeds;
+- `<!-- costs: FILE -->`: the table of a result file of cost_report.py;
+- `<!-- suite: NAME PART -->`: a table of one part (1, 2, …) of a suite of benchmarks/suites, for
+  each device that has results (`suite_NAME_DEVICE.json`); rows without results are named below it;
+- `<!-- not-run: suites -->`: a sentence that names all parts of suites without results.
 
-The pictures are docs/benchmark_NAME_DEVICE.png and docs/benchmark_NAME_DEVICE_sizes.png, and
-docs/benchmark_FILE.png for FILE.json that benchmarks/why.py and tools/cost_report.py have made:
-similarity_*.json and costs_*.json.
+The pictures are docs/benchmark_NAME_DEVICE.png and docs/benchmark_NAME_DEVICE_sizes.png for a
+suite, and docs/benchmark_FILE.png for the result files of benchmarks/why.py (similarity_*.json) and
+tools/cost_report.py (costs_*.json).
 """
 
 from __future__ import annotations
@@ -42,17 +43,17 @@ BLOCK = re.compile(
 
 
 def texts() -> list[Path]:
-    """Return the texts that have tables of results."""
+    """Return the pages that have tables of results."""
     files = [ROOT / 'README.md', *ROOT.glob('docs/*.md'), *ROOT.glob('configs/*/README.md')]
     return sorted(file for file in files if BLOCK.search(file.read_text()))
 
 
 def fill(text: str) -> str:
-    """Make the tables of a text anew.
+    """Replace the tables in the text of a page.
 
     Raises:
-        FileNotFoundError: If no file matches a pattern, or there is no such suite.
-        IndexError: If the suite has no such part.
+        FileNotFoundError: No file matches a pattern, or there is no such suite.
+        IndexError: The suite has no such part.
     """
 
     def block(match: re.Match) -> str:
@@ -69,7 +70,11 @@ def fill(text: str) -> str:
 
 
 def table(pattern: str) -> str:
-    """Return a row for each stage, over runs of a recipe that differ in their seeds only."""
+    """Return the table of the runs of a recipe with several seeds, with a row for each stage.
+
+    Args:
+        pattern: File names in benchmarks/results, such as ``bccd_seed*.json``.
+    """
     files = sorted(RESULTS.glob(pattern))
     if not files:
         raise FileNotFoundError(f'no {pattern} in {RESULTS}')
@@ -77,7 +82,7 @@ def table(pattern: str) -> str:
 
 
 def stage_table(runs: list[dict[str, Any]]) -> str:
-    """Return results of train_tas.py in Markdown: ``runs`` have the same stages."""
+    """Return results of train_tas.py as Markdown. All ``runs`` have the same stages."""
     cells = report.table(list(zip(*(run['rows'] for run in runs), strict=True)))
     seeds = ', '.join(str(run['rows'][0]['seed']) for run in runs)
     return f'{report.markdown(cells)}\n\nSeeds: {seeds}.\n'
@@ -100,7 +105,7 @@ def results_of(name: str) -> dict[str, Records]:
     found = {}
     for file in sorted(RESULTS.glob(f'suite_{name}_*.json')):
         device = file.stem.removeprefix(f'suite_{name}_')
-        if '_' not in device:  # else of a suite whose name goes on
+        if '_' not in device:  # else it belongs to a suite with a longer name
             found[device] = read_results(file)['runs']
     return found
 
@@ -122,7 +127,7 @@ def was_run(part: Part, records: Records) -> bool:
 
 
 def not_run() -> str:
-    """Return a sentence that names the suites, and the parts of others, without results."""
+    """Return a sentence that names the suites without results, and single parts without results."""
     suites, parts = [], []
     for suite in all_suites():
         records = [record for runs in results_of(suite.name).values() for record in runs]
@@ -139,12 +144,12 @@ def all_suites() -> list[Suite]:
 
 
 def draw() -> None:
-    """Draw the pictures of all results that have some."""
+    """Draw the pictures of all results."""
     for suite in (suite for suite in all_suites() if 'ours' in suite.parts[0].rows):
         for device, records in results_of(suite.name).items():
             place = ROOT / 'docs' / f'benchmark_{suite.name}_{device}.png'
             save_picture(partial(ap_figure, suite, records), place)
-            if any(len(sizes_of(of_one)) > 1 for of_one in by_set(records).values()):
+            if any(len(sizes_of(each)) > 1 for each in by_set(records).values()):
                 sizes = partial(sizes_figure, suite, suite.parts[0], records)
                 save_picture(sizes, place.with_name(f'{place.stem}_sizes.png'))
     for file in RESULTS.glob('similarity_*.json'):
@@ -165,7 +170,7 @@ def main() -> None:
     for file in texts():
         text = file.read_text()
         file.write_text(fill(text))
-        print(f'{file.relative_to(ROOT)}: {"as it was" if fill(text) == text else "made anew"}')
+        print(f'{file.relative_to(ROOT)}: {"unchanged" if fill(text) == text else "changed"}')
     draw()
 
 

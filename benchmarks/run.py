@@ -1,12 +1,12 @@
 """Run a suite: every row with every seed, in order of priority.
 
-A suite is a file of benchmarks/suites: it names rows (methods), the recipes whose configs they
-train, seeds, and in which order. Each run has a folder with its config, logs, checkpoints and
-metrics. After every run the results file is written anew: benchmarks/report.py makes tables and
-figures of those in benchmarks/results.
+A suite is a file in benchmarks/suites. It lists rows (methods), the recipes whose configs they
+train, seeds, and the order. Each run has a folder with its config, logs, checkpoints and metrics.
+The results file is updated after every run. benchmarks/report.py makes tables and figures from the
+results files in benchmarks/results.
 
-After an interruption the same command continues: finished runs are not trained again, one that was
-begun goes on from its latest checkpoint.
+After an interruption the same command continues: finished runs are not trained again, and an
+unfinished run continues from its latest checkpoint.
 """
 
 from __future__ import annotations
@@ -50,14 +50,18 @@ def parse_args() -> argparse.Namespace:
         '--results',
         type=Path,
         metavar='FILE',
-        help='where the results are written (default: results.json in the work folder); '
-        'benchmarks/results/suite_NAME_DEVICE.json is what benchmarks/report.py reads',
+        help='file for the results (default: results.json in the work folder); '
+        'benchmarks/report.py reads benchmarks/results/suite_NAME_DEVICE.json',
     )
-    parser.add_argument('--seeds', type=int, nargs='+', help="some of the suite's (default: all)")
     parser.add_argument(
-        '--rows', nargs='+', help="some of the suite's, and what they learn from (default: all)"
+        '--seeds', type=int, nargs='+', help='run only these seeds of the suite (default: all)'
     )
-    parser.add_argument('--list', action='store_true', help='say what would be run, and stop')
+    parser.add_argument(
+        '--rows',
+        nargs='+',
+        help='run only these rows of the suite, and the rows they learn from (default: all)',
+    )
+    parser.add_argument('--list', action='store_true', help='list the runs, and stop')
     add_training_options(parser)
     args = parser.parse_args()
     check_training_options(parser, args)
@@ -69,7 +73,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def say(number: int, runs: list[Run]) -> None:
-    """Which run comes now, and how long all the others will take."""
+    """Print the next run, and how long all remaining runs will take."""
     left = seconds_left(runs)
     text = '' if left is None else f', about {timedelta(seconds=round(left))} left in all'
     print(f'\n[{number}/{len(runs)}{text}] {runs[number - 1]}', flush=True)
@@ -84,7 +88,8 @@ def run_all(runs: list[Run], args: argparse.Namespace, suite: str) -> None:
 
 def main() -> None:
     args = parse_args()
-    MMLogger.get_current_instance().setLevel('WARNING')  # it names each variable in each file
+    # Below this level it prints each environment variable that a config file reads.
+    MMLogger.get_current_instance().setLevel('WARNING')
     try:
         suite = read_suite(args.suite)
         check_results(args.results, suite.name)
@@ -100,7 +105,7 @@ def main() -> None:
         sys.exit(f'error: {error}')
     print(f'{suite.title}: {len(runs)} runs', flush=True)
     plain_data_only()
-    # A plain kill, too, must end the training.
+    # `kill` must end the training, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         run_all(runs, args, suite.name)

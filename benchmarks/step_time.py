@@ -1,15 +1,20 @@
-"""What distillation costs: a distiller's training step beside what it cannot do without.
+"""Measure the overhead of distillation: the training step of a distiller over its necessary parts.
 
-In one run, from medians of interleaved repetitions on real batches: (a) the training step of the
-student alone on its view; (b) the teacher's forward pass up to the places that the terms read,
-by plain calls of its modules, its RoI head on the RoIs that the student has sampled; (c) the
-distiller's training step. 1 is the least c/(a+b) could be. Detectors and classifiers are told by
-the config's default_scope.
-Also the time to load an item with both views over that to load its large image alone.
+All times are medians of interleaved repetitions on real batches, in one run:
 
-What a teacher is confident of decides how many boxes are compared. So the heads are initialised as
-for training, where a dense head with sigmoid scores finds nothing and an RPN everything; or, with
---trained, the teacher and the student are those of the checkpoints that the config names.
+- (a) the training step of the student alone, on its view;
+- (b) the forward pass of the teacher up to the last tap, by direct calls of its modules; its RoI
+  head runs on the RoIs that the student has sampled;
+- (c) the training step of the distiller.
+
+The overhead is c/(a+b); it cannot be below 1. The config's default_scope decides between detectors
+and classifiers. This also measures the time to load an item with both views, over the time to load
+its large image alone.
+
+The number of boxes that are compared depends on the confidence of the teacher. By default the heads
+are initialised as for training: then a dense head with sigmoid scores is confident nowhere, and an
+RPN everywhere. With --trained, student and teacher have the weights of the checkpoints that the
+config names.
 """
 
 import argparse
@@ -52,18 +57,24 @@ ITEMS = 300
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', nargs='?', default=RECIPE, help="config of a distiller's stage")
-    parser.add_argument('--steps', type=int, default=30, help='repetitions of each (default: 30)')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', nargs='?', default=RECIPE, help='config of a distiller')
+    parser.add_argument(
+        '--steps', type=int, default=30, help='repetitions of each measurement (default: 30)'
+    )
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
-    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
-    parser.add_argument('--trained', action='store_true', help="the config's checkpoints")
+    parser.add_argument('--amp', action='store_true', help='use automatic mixed precision')
+    parser.add_argument(
+        '--trained', action='store_true', help='load the checkpoints that the config names'
+    )
     parser.add_argument('--out', type=Path, help='also write the numbers to this JSON file')
     return parser.parse_args()
 
 
 def optimiser(model: BaseModel, cfg: Config, amp: bool) -> OptimWrapper:
-    """As the config says, but the weights stay: all steps do the same work."""
+    """Build the optimiser of a config with learning rate 0, so that all steps do the same work."""
     wrapper = deepcopy(cfg.optim_wrapper)
     if amp:
         wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
@@ -74,7 +85,10 @@ def optimiser(model: BaseModel, cfg: Config, amp: bool) -> OptimWrapper:
 
 
 def forward_of_teacher(distiller: BaseModel) -> Callable[[torch.Tensor, list], object]:
-    """The teacher's own calls up to the last place that a term reads; its RoIs are given."""
+    """Return a function that runs the teacher's modules up to the last tap.
+
+    The function takes the teacher's images (N, C, H, W), and the RoIs of :func:`rois_of_teacher`.
+    """
     terms = distiller.distill.values()
     paths = [term.teacher.path for term in terms if isinstance(term, TeacherTerm)]
     read = {path.split('.')[0] for path in paths}
@@ -87,7 +101,7 @@ def forward_of_teacher(distiller: BaseModel) -> Callable[[torch.Tensor, list], o
         if 'roi_head' in read:
             run_roi_head(model.roi_head, feats, rois)
 
-    if 'head' in read:  # of a classifier
+    if 'head' in read:  # a classifier
         return lambda images, rois: model(images)
     if not read <= {'backbone', 'neck'}:
         return heads
@@ -100,17 +114,23 @@ def forward_of_teacher(distiller: BaseModel) -> Callable[[torch.Tensor, list], o
 
 @torch.no_grad()
 def rois_of_teacher(distiller: BaseModel, batch: dict) -> list[tuple[int, torch.Tensor]]:
-    """What the teacher's RoI head judges in a training step: stages and their RoIs."""
+    """Return the RoIs of the teacher's RoI head in a training step: (index of the stage, RoIs)."""
     model = distiller.teacher.model
     if getattr(model, 'roi_head', None) is None:
         return []
     with DetTaps(model, [ROI_TAP]) as taps:
         distiller(**distiller.data_preprocessor(batch, True), mode='loss')
-    return [(judged.stage, judged.rois) for judged in taps.outputs.get(ROI_TAP, [])]
+    return [(output.stage, output.rois) for output in taps.outputs.get(ROI_TAP, [])]
 
 
 def set_weights(student: BaseModel, distiller: BaseModel, load_from: str | None) -> None:
-    """Those of checkpoints, or else initialise the heads as for training."""
+    """Load the weights of student and teacher, or initialise their heads as for training.
+
+    Args:
+        student: The student alone.
+        distiller: The distiller.
+        load_from: Checkpoint of the student; None: initialise the heads.
+    """
     if load_from:
         weights = student_part(load_data(load_from))
         student.load_state_dict(weights)
@@ -124,21 +144,21 @@ def set_weights(student: BaseModel, distiller: BaseModel, load_from: str | None)
 
 
 def of_view(batch: dict, view: str) -> dict:
-    """A batch as a pipeline of this view alone would have made it."""
+    """Return the part of a batch with one view only."""
     if not isinstance(batch['inputs'], dict):
         return batch
     return {key: value[view] for key, value in batch.items()}
 
 
 def time_steps(cfg: Config, batches: list[dict], args: argparse.Namespace) -> dict[str, float]:
-    """Median seconds of (a), (b) and (c)."""
+    """Measure the median seconds of (a), (b) and (c)."""
     models = task_of(cfg).models
     model_cfg = with_preprocessor(cfg.model, cfg.get('data_preprocessor'))
     student = models.build(deepcopy(plain_model_cfg(model_cfg))).to(args.device).train()
     distiller = models.build(deepcopy(model_cfg)).to(args.device).train()
     teacher, forward = distiller.teacher, forward_of_teacher(distiller)
     set_weights(student, distiller, cfg.load_from if args.trained else None)
-    teacher.model.to(args.device)  # its preprocessor, too, must know
+    teacher.model.to(args.device)  # tell its data preprocessor the device
     wrappers = {model: optimiser(model, cfg, args.amp) for model in (student, distiller)}
 
     def step(model: BaseModel, batch: dict) -> None:
@@ -153,27 +173,31 @@ def time_steps(cfg: Config, batches: list[dict], args: argparse.Namespace) -> di
         return batches[number % len(batches)]
 
     prepare = teacher.model.data_preprocessor
-    given = [
+    teacher_inputs = [
         (prepare(of_view(batch, teacher.view), True)['inputs'], rois_of_teacher(distiller, batch))
         for batch in batches
     ]
     calls = dict(
         a=lambda number: step(student, of_view(batch(number), distiller.view)),
-        b=lambda number: infer(*given[number % len(given)]),
+        b=lambda number: infer(*teacher_inputs[number % len(teacher_inputs)]),
         c=lambda number: step(distiller, batch(number)),
     )
     return medians(calls, args.steps, args.device)
 
 
 def packing_one_view(_: Place, value: Any) -> Any:
-    """A transform's config that packs one view instead of two; anything else stays."""
+    """Change the config of a transform that packs two views to one that packs one view.
+
+    Returns:
+        The changed config; any other value unchanged.
+    """
     if isinstance(value, dict) and value.get('type') in PACKING:
         return value | dict(type=PACKING[value['type']])
     return value
 
 
 def time_pipelines(cfg: Config) -> dict[str, float]:
-    """Median seconds to load an item with both views, and with its large image alone."""
+    """Measure the median seconds to load an item with both views, and with its large image."""
     paired = cfg.train_dataloader.dataset
     build = task_of(cfg).datasets.build
     datasets = dict(

@@ -1,12 +1,13 @@
-"""Look into the finished runs of one seed of a suite: what distillation changed.
+"""Analyse the finished runs of one seed of a suite: show the effects of distillation.
 
     python benchmarks/why.py work_dirs/benchmarks/bccd/retinanet_r34-r18_bccd_k2/seed1
 
-- How alike the pyramid of the student on small images is to its assistant's on large ones, level by
-  level: with the assistant's weights before training, undistilled, and distilled. The numbers go to
-  benchmarks/results/similarity_RECIPE_SEED.json, whose picture benchmarks/report.py draws.
-- What ISRD rebuilt in the course of training, of what ISRDVisualizationHook has written:
-  docs/benchmark_isrd.jpg.
+- Similarity, for each level, of the student's feature pyramid on small images to its assistant's on
+  large images: for a student with the assistant's weights before training, an undistilled student,
+  and a distilled student. Written to benchmarks/results/similarity_RECIPE_SEED.json, from which
+  benchmarks/report.py draws a picture.
+- Images that ISRD has rebuilt during training, from the pictures of ISRDVisualizationHook. Written
+  to docs/benchmark_isrd.jpg.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ ROWS = dict(
     baseline_long='undistilled, trained longer',
     ours='ours',
 )
-"""Rows of a suite whose weights are compared, and what pictures call them."""
+"""Rows of a suite whose weights are compared -> their names in pictures."""
 
 SHOWN = 4
-"""At how many iterations what is rebuilt is shown."""
+"""Number of iterations for which rebuilt images are shown."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,12 +48,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('folder', type=Path, help='WORK_DIR/RECIPE/seed<n> of benchmarks/run.py')
     parser.add_argument(
-        '--images', type=int, default=32, help='photographs that are compared (default: 32)'
+        '--images', type=int, default=32, help='number of photographs to compare (default: 32)'
     )
     args = parser.parse_args()
     missing = [row for row in ROWS if not (args.folder / f'{row}.py').is_file()]
     if missing:
-        parser.error(f'{args.folder} has no finished run of {", ".join(missing)}')
+        parser.error(f'{args.folder} has no finished run of the rows {", ".join(missing)}')
     return args
 
 
@@ -61,9 +62,9 @@ def stage(folder: Path, row: str) -> Stage:
 
 
 def compare(folder: Path, images: int) -> dict:
-    """The similarities, and where they come from."""
+    """Compute the similarities; return them with the command and the environment."""
     stages = {row: stage(folder, row) for row in ROWS}
-    weights = {row: student_part(load_data(one.checkpoint)) for row, one in stages.items()}
+    weights = {row: student_part(load_data(run.checkpoint)) for row, run in stages.items()}
     found = similarities(stages['ours'].cfg, stages['assistant'].cfg, weights, images)
     return dict(
         rows={ROWS[row]: values for row, values in found.items()},
@@ -74,7 +75,7 @@ def compare(folder: Path, images: int) -> dict:
 
 
 def reconstructions(folder: Path) -> Figure:
-    """A row for each image; small image, rebuilt at several iterations, large image."""
+    """Draw a row for each image: small image, rebuilt images of several iterations, large image."""
     files = sorted((folder / 'ours').glob('*/vis_data/vis_image/isrd_*_*.png'))
     by_image: dict[int, dict[int, np.ndarray]] = {}
     for file in files:
@@ -92,7 +93,11 @@ def reconstructions(folder: Path) -> Figure:
 
 
 def _row(pictures: dict[int, np.ndarray]) -> dict[str, np.ndarray]:
-    """Pictures of one image by iteration, each of three parts side by side."""
+    """Arrange the pictures of one image in a row: title -> panel.
+
+    Args:
+        pictures: Iteration -> picture (H, 3·W, 3): small, rebuilt and large image side by side.
+    """
     steps = sorted(pictures)
     shown = [steps[place * (len(steps) - 1) // (SHOWN - 1)] for place in range(SHOWN)]
     small, _, large = np.split(pictures[steps[0]], 3, axis=1)

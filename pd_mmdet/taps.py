@@ -170,7 +170,8 @@ class Taps(AbstractContextManager):
             for path, noted in self._versions.items():
                 if versions(self.outputs[path]) != noted:
                     raise ValueError(
-                        f'tap {path!r}: a later module overwrites its output in place; tap that one'
+                        f'tap {path!r}: a later module overwrites its output in place; tap that '
+                        'module'
                     )
         return exc_type is _AllTapped
 

@@ -1,4 +1,5 @@
-# BCCD for two CPU cores: slim networks from scratch, trainval -> test. Name the data in BCCD_ROOT.
+# BCCD for two CPU cores: small networks trained from scratch on trainval, tested on test. Set
+# BCCD_ROOT to the folder of the data.
 _base_ = './_base_/rows.py'
 title = 'BCCD on a CPU'
 seeds = [1, 2, 3]

@@ -1,9 +1,10 @@
-# BCCD for a GPU: full networks from ImageNet's weights, trainval -> test. Name the data in
-# BCCD_ROOT, and make the two recipes first, with K = 2 and 4:
+# BCCD for a GPU: full networks with weights from ImageNet, trained on trainval, tested on test. Set
+# BCCD_ROOT to the folder of the data, and make the two recipes first, with K = 2 and 4:
 #   python tools/make_recipe.py configs/retinanet/retinanet_r18_fpn_bccd640.py \
 #       configs/retinanet/retinanet_r50_fpn_bccd640.py --ratio K \
 #       --out configs/retinanet/retinanet_r50-r18_fpn_bccd640_kK
-# Heads are not compared in one stage: the teacher's anchors are those of its own image.
+# There is no one-stage row with head terms: the teacher's anchors are made for the large image, so
+# they are not those of the student.
 _base_ = './_base_/rows.py'
 title = 'BCCD on a GPU'
 seeds = [1, 2, 3]

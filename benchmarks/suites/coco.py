@@ -1,4 +1,5 @@
-# COCO, as long as MMDetection trains: for a machine with GPUs and the data, named in COCO_ROOT.
+# COCO with MMDetection's schedules, for a machine with GPUs. Set COCO_ROOT to the folder of the
+# data.
 _base_ = './bccd_gpu.py'
 title = 'COCO'
 seeds = [1]

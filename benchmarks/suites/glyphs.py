@@ -1,5 +1,5 @@
-# The rows of bccd on the quickstart's data and network, short, with one seed: what an idea changes
-# is seen in minutes, --rows ours. Name the data in GLYPHS_ROOT.
+# The rows of bccd with the data and network of the quickstart, short schedules and one seed. It
+# shows the effect of an idea in minutes (--rows ours). Set GLYPHS_ROOT to the folder of the data.
 _base_ = './_base_/rows.py'
 title = 'Glyphs, short schedules'
 seeds = [1]

@@ -1,5 +1,5 @@
-# The two trials that every method has: train -> val of BCCD, never its test images, with a seed
-# that the suite bccd does not have, in short. The better weight of each is that of rows.py.
+# Two trials of weights for each method: short schedules on BCCD, trained on train, tested on val
+# (never on test), with a seed that the suite bccd does not use. rows.py has the better weights.
 _base_ = './_base_/rows.py'
 title = 'BCCD: two trials a method'
 seeds = [0]
@@ -16,11 +16,11 @@ schedule = {
 
 
 def weighted(row, weights):
-    """A row whose terms have other weights: term -> weight."""
+    """Return a row with other weights of its terms: ``weights`` is term -> weight."""
     options = {f'model.terms.{name}.weight': weight for name, weight in weights.items()}
-    said = ', '.join(f'{weight:g}' for weight in dict.fromkeys(weights.values()))
+    values = ', '.join(f'{weight:g}' for weight in dict.fromkeys(weights.values()))
     options = {**row.get('options', {}), **schedule, **options}
-    return {**row, 'options': options, 'text': f'{row.text}, weight {said}'}
+    return {**row, 'options': options, 'text': f'{row.text}, weight {values}'}
 
 
 trials = dict(

@@ -1,4 +1,4 @@
-# VOC, as long as MMDetection trains: for a machine with GPUs and the data, named in VOC_ROOT.
+# VOC with MMDetection's schedules, for a machine with GPUs. Set VOC_ROOT to the folder of the data.
 _base_ = './bccd_gpu.py'
 title = 'VOC'
 seeds = [1]

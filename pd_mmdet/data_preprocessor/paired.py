@@ -124,7 +124,7 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
         """Refuse a batch augmentation of the student that cannot be applied to paired views.
 
         Raises:
-            ValueError: There is one.
+            ValueError: A batch augmentation of the student cannot be applied to paired views.
         """
         raise NotImplementedError
 

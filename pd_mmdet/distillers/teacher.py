@@ -69,8 +69,8 @@ def plain_model_cfg(cfg: dict | str) -> dict:
     """Return the config of an ordinary model.
 
     Args:
-        cfg: Config of an ordinary model or a distiller, or path of a config file with one. A
-            top-level data preprocessor of the file is put into the model's config.
+        cfg: Config of an ordinary model or a distiller, or path of a config file that has it as
+            ``model``. A top-level data preprocessor of the file is put into the model's config.
 
     Returns:
         The config of the model; for a distiller that of its student.
@@ -84,7 +84,7 @@ def plain_model_cfg(cfg: dict | str) -> dict:
 
 
 def student_part(checkpoint: dict) -> dict[str, Tensor]:
-    """Return the weights of the student in a distiller's checkpoint, or all of an ordinary one."""
+    """Return the weights of the model in a checkpoint; of a distiller, those of its student."""
     state_dict = checkpoint.get('state_dict', checkpoint)
     plain = {name.removeprefix('module.'): value for name, value in state_dict.items()}
     return {name: value for name, value in plain.items() if not name.startswith('distill.')}

@@ -133,7 +133,7 @@ class TeacherHook(Hook):
             checkpoint['pd_mmdet'] = trained_as(model)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """On resume, compare the teacher; otherwise, keep only the student's weights.
+        """Compare the teacher if a training is resumed; otherwise keep only the student's weights.
 
         Raises:
             ValueError: The training had another teacher, or no weight fits the model.

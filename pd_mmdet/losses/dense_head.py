@@ -44,7 +44,7 @@ class DenseHeadClsLoss(DenseHeadLoss):
         """Refuse a head without class scores on fixed priors.
 
         Raises:
-            TypeError: The head is one.
+            TypeError: The class scores of the head cannot be read.
         """
         reader_of(head).check_logits(self, head)
 
@@ -52,7 +52,7 @@ class DenseHeadClsLoss(DenseHeadLoss):
         """Refuse two heads of which one has sigmoid scores and the other softmax scores.
 
         Raises:
-            TypeError: The heads are such.
+            TypeError: The two kinds of scores differ.
         """
         if has_softmax(student) != has_softmax(teacher):
             scores = [
@@ -112,7 +112,7 @@ class DenseHeadBoxLoss(DenseHeadLoss):
         """Refuse a head without boxes on fixed priors.
 
         Raises:
-            TypeError: The head is one.
+            TypeError: The boxes of the head cannot be decoded.
         """
         reader_of(head).check_boxes(self, head)
 
@@ -161,7 +161,7 @@ class DenseHeadDistributionLoss(DenseHeadLoss):
         """Refuse a head that does not predict distributions of box sides.
 
         Raises:
-            TypeError: The head is one.
+            TypeError: The head is not a ``GFLHead``.
         """
         if not isinstance(head, GFLHead):
             refuse(self, head, 'distributions of box sides (reg_max), as GFLHead returns them')

@@ -76,7 +76,7 @@ def prior_grid(
 
 def prior_generator(head: nn.Module) -> AnchorGenerator | MlvlPointGenerator:
     """Return the generator of the priors of a head's outputs."""
-    # Heads that move or regroup their anchors have a generator with this other name.
+    # Heads that move or regroup their anchors name the generator of the original anchors so.
     return getattr(head, 'prior_generator', None) or head.square_anchor_generator
 
 

@@ -140,7 +140,7 @@ class DenseHeadReader:
         """Refuse a head whose class logits cannot be read.
 
         Raises:
-            TypeError: The head is one. The message names the loss.
+            TypeError: The class logits cannot be read. The message names the loss and the head.
         """
         refuse(loss, head, f'class logits {KNOWN}')
 
@@ -148,7 +148,7 @@ class DenseHeadReader:
         """Refuse a head whose boxes cannot be decoded.
 
         Raises:
-            TypeError: The head is one. The message names the loss.
+            TypeError: The boxes cannot be decoded. The message names the loss and the head.
         """
         refuse(loss, head, f'boxes {KNOWN}')
 

@@ -45,7 +45,7 @@ class RoIHeadClsLoss(RoIHeadLoss):
         """Refuse a head without softmax scores.
 
         Raises:
-            TypeError: The student or the teacher is one.
+            TypeError: The student's or the teacher's head has no softmax scores.
         """
         for head in (student, teacher):
             _check_softmax(self, head)

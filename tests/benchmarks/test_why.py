@@ -44,4 +44,4 @@ def test_unfinished_runs_are_named(tmp_path):
     command = [sys.executable, str(TOOL), str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 2
-    assert 'has no finished run of assistant, baseline, baseline_long' in ended.stderr
+    assert 'has no finished run of the rows assistant, baseline, baseline_long' in ended.stderr

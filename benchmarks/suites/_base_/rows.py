@@ -1,14 +1,17 @@
-# The rows of tables: each trains a config of a recipe, with what is different in it.
+# The rows of the tables. Each row trains a config of a recipe, with some options changed.
 
 
 def one_stage(text, **terms):
-    """T teaches S at once: levels meet that have the same cells, T's stride k·s and S's s."""
+    """Return a row of one-stage distillation: the student learns directly from the teacher.
+
+    The teacher's level of stride k·s matches the student's level of stride s.
+    """
     options = {'model.isrd': None, 'model.terms': dict(_delete_=True, **terms)}
     return dict(config='one_stage', text=text, learns_from='teacher', options=options)
 
 
 def without(text, **options):
-    """Ours, but for one thing."""
+    """Return a row of our method (``ours``) with one part changed or removed."""
     return dict(config='student', text=text, learns_from='assistant', options=options)
 
 
@@ -19,7 +22,7 @@ def pyramid(loss, weight):
 nothing = {'model.isrd': None, 'model.terms': dict(_delete_=True)}
 
 rows = dict(
-    # One teacher serves all seeds, as a user has one.
+    # All seeds share one teacher, as a user has one teacher.
     teacher=dict(config='teacher', text='teacher T, large image', once=True),
     ceiling=dict(config='ceiling', text="H: the student's network, large image"),
     assistant=dict(config='assistant', text='assistant A, large image', learns_from='teacher'),
@@ -30,7 +33,7 @@ rows = dict(
         as_long_as=['teacher', 'assistant', 'ours'],
     ),
     ours=dict(config='student', text='**ours: T → A → S**', learns_from='assistant'),
-    # The weights of these are the better ones of two, see tuning.py.
+    # The weights of these terms are the better of two, see tuning.py.
     l2=one_stage('FitNet, L2', l2=pyramid('MSELoss', 1.0)),
     cwd=one_stage('CWD', cwd=pyramid('ChannelWiseKLLoss', 2.0)),
     pkd=one_stage('PKD', pkd=pyramid('PearsonLoss', 2.0)),
@@ -38,7 +41,7 @@ rows = dict(
         'MSAD: L1, levels shifted',
         l1=dict(student='neck[:2]', teacher='neck[1:]', loss=dict(type='L1Loss'), weight=5.0),
     ),
-    # Heads can be compared where the teacher's anchors are the student's, a level shifted.
+    # Heads can be compared if the teacher has the student's anchors, shifted by one level.
     teacher_shifted=dict(
         config='teacher_shifted', text='teacher of the head terms, large image', once=True
     ),
@@ -66,7 +69,7 @@ rows = dict(
     ),
 )
 
-# The rows of tables that several suites have.
+# Lists of rows that several suites use.
 main = ['teacher', 'ceiling', 'assistant', 'baseline', 'baseline_long', 'ours']
 bounds = ['ceiling', 'baseline', 'baseline_long']
 in_one_stage = [*bounds, 'l2', 'cwd', 'pkd', 'teacher_shifted', 'heads', 'msad', 'ours']

@@ -23,7 +23,7 @@ class RoIHeadTerm(TeacherTerm):
         weight: Factor of the term in the total loss.
 
     Raises:
-        ValueError: A tap is another one, or the heads have different numbers of stages, or they
+        ValueError: A tap has another path, or the heads have different numbers of stages, or they
             encode boxes differently.
         TypeError: The loss is for other outputs, or cannot read a head.
     """
