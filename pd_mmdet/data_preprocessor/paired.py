@@ -19,7 +19,7 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
     There are up to three *sides*: ``student``, ``teacher``, and ``target`` (the image that ISRD
     rebuilds). In training, the view of each side is normalised by the side's own preprocessor, and
     padded so that the padded ``hr`` is exactly ``ratio`` times as large as the padded ``lr`` and
-    both sizes suit student and teacher. In testing, and for batches of one view, only the
+    both sizes suit student and teacher. In testing, or if the student is the only side, only the
     student's preprocessor runs.
 
     Subclasses name the ordinary preprocessor (``stock``) of their task and apply its batch
@@ -155,7 +155,8 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
             ``data_samples``. Otherwise the result of the student's preprocessor for its view.
 
         Raises:
-            ValueError: The batch has not all views that are read, or its ratio is not ``ratio``.
+            ValueError: A view that is read is not in the batch, or the ratio of its views is not
+                ``ratio``.
         """
         for side in (self.student, *self.paired.values()):
             # The runner tells only the outermost preprocessor that the model moves.

@@ -164,7 +164,8 @@ def _boxes(views: dict[str, str | None], items: list[dict]) -> dict[str, tuple]:
         items: One item of the training set.
 
     Returns:
-        Boxes are arrays, because each tensor from another process keeps a file open.
+        Name of a side -> (boxes, shape). Boxes are NumPy arrays, because each tensor from another
+        process would keep a file open.
     """
     (item,) = items
     inputs = item['inputs']

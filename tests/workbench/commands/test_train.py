@@ -120,5 +120,5 @@ def test_a_hostile_checkpoint_stops_the_tools(folder, tool, options):
     torch.save(dict(state_dict={}, meta=Touch(trace)), folder / 'hostile.pth')
     result = run(tool, folder, *options)
     assert result.returncode != 0 and not trace.exists()
-    assert 'hostile.pth is not a checkpoint of plain data: it names io.open' in result.stderr
+    assert 'hostile.pth is not a checkpoint of plain data: to load it, io.open' in result.stderr
     assert 'Epoch(' not in result.stdout + result.stderr
