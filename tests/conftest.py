@@ -1,8 +1,6 @@
-"""What every test starts from: MMDetection's scope, one thread, one seed."""
+"""Start every test from MMDetection's scope, one thread and one seed."""
 
 import gc
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from mmdet.utils import register_all_modules
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader, set_random_seed
 
-from tests.helpers import ROOT
+from tests.helpers.glyphs import make_glyphs
 
 torch.set_num_threads(1)
 register_all_modules()
@@ -31,11 +29,7 @@ def scope_and_seed() -> Iterator[None]:
 @pytest.fixture(scope='session')
 def glyphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make glyphs of 96×96 pixels: 12 images to train on and 4 to validate on."""
-    out = tmp_path_factory.mktemp('data') / 'glyphs'
-    tool = ROOT / 'tools' / 'dataset_converters' / 'make_glyphs.py'
-    options = ['--train', '12', '--val', '4', '--size', '96']
-    subprocess.run([sys.executable, tool, '--out', out, *options], check=True, capture_output=True)
-    return out
+    return make_glyphs(tmp_path_factory.mktemp('data') / 'glyphs', 96)
 
 
 @pytest.fixture(autouse=True)

@@ -58,7 +58,7 @@ def batch(
 
 
 def of_student(out):
-    """What the student's own preprocessor would have made."""
+    """Return what the student's own preprocessor would have made."""
     return dict(inputs=out['inputs']['student'], data_samples=out['data_samples'])
 
 

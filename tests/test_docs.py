@@ -1,4 +1,4 @@
-"""What the pages of docs/ show and link to."""
+"""Run what the pages of docs/ show, and follow their links."""
 
 import contextlib
 import io

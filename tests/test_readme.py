@@ -1,4 +1,4 @@
-"""What the README shows, run word for word."""
+"""Run what the README shows, word for word."""
 
 import json
 import re

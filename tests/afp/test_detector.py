@@ -1,4 +1,4 @@
-"""What the assistant is beside the invariants, for which see test_families.py."""
+"""Check the assistant beyond the invariants, which test_families.py holds."""
 
 from copy import deepcopy
 from fractions import Fraction

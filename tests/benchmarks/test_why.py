@@ -1,4 +1,4 @@
-"""What ISRD rebuilt, put together from the files of a training."""
+"""Put together what ISRD rebuilt from the files of a training."""
 
 import importlib.util
 import subprocess

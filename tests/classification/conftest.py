@@ -1,4 +1,4 @@
-"""What tests of classification start from: MMPretrain's scope."""
+"""Start tests of classification from MMPretrain's scope."""
 
 import pytest
 from mmengine.registry import init_default_scope

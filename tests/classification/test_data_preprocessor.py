@@ -45,7 +45,7 @@ def batch(ratio=2, views=('hr', 'lr'), collate=pseudo_collate, images=None, pack
 
 
 def of_student(out):
-    """What the student's own preprocessor would have made."""
+    """Return what the student's own preprocessor would have made."""
     return dict(inputs=out['inputs']['student'], data_samples=out['data_samples'])
 
 

@@ -1,5 +1,6 @@
 """Mixed precision by MMEngine's AmpOptimWrapper: bfloat16 on a CPU, float16 on a GPU."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
+from pd_mmdet.distillers.terms.base import StepOutputs, TermProbe
 from pd_mmdet.distillers.terms.feature import FeatureTerm
 from pd_mmdet.distillers.terms.logits import LogitTerm
 from tests.helpers.tiny import BOX, CLS, PKD, batch, build, distiller, retinanet, save
@@ -99,14 +101,23 @@ def lower_precision(*shape: int) -> list[Tensor]:
     return [torch.randn(shape).bfloat16() for _ in range(2)]
 
 
+def probed(outputs: Sequence[Tensor]) -> TermProbe:
+    return TermProbe(MODELS, (None, None), tuple(outputs), pixels=(24, 24))
+
+
+def step(tap: str, outputs: Sequence[Tensor], samples: Sequence = ()) -> StepOutputs:
+    student, teacher = outputs
+    return StepOutputs({tap: student}, {tap: teacher}, None, list(samples))
+
+
 @pytest.mark.parametrize(
     'loss', ['ATLoss', 'ChannelWiseKLLoss', 'ICKDLoss', 'PearsonLoss', 'SPLoss', Products]
 )
 def test_a_loss_of_maps_is_given_float32(loss):
     maps = lower_precision(2, 8, 6, 6)
-    term = FeatureTerm(MODELS, 'neck', 'neck', dict(type=loss), 1.0, maps, (24, 24))
+    term = FeatureTerm(probed(maps), 'neck', 'neck', dict(type=loss), 1.0)
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        found = term(None, *maps, [])
+        found = term(None, step('neck', maps))
     assert found.dtype == torch.float32
     assert found == term.loss(*(each.float() for each in maps))
 
@@ -114,21 +125,21 @@ def test_a_loss_of_maps_is_given_float32(loss):
 def test_maps_are_averaged_down_in_float32():
     student, teacher = lower_precision(2, 8, 6, 6)[0], lower_precision(2, 8, 3, 3)[0]
     outputs = (student, teacher)
-    term = FeatureTerm(MODELS, 'a', 'b', dict(type=Products), 1.0, outputs, (24, 24), pooled=True)
+    term = FeatureTerm(probed(outputs), 'a', 'a', dict(type=Products), 1.0, pooled=True)
     pooled = student.float().unflatten(3, (3, 2)).unflatten(2, (3, 2)).mean((3, 5))
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        found = term(None, *outputs, [])
+        found = term(None, step('a', outputs))
     torch.testing.assert_close(found, term.loss(pooled, teacher.float()))
 
 
 @pytest.mark.parametrize('loss', ['KDLoss', 'DKDLoss', Products])
 def test_a_loss_of_logits_is_given_float32(loss):
     logits = lower_precision(2, 5)
-    term = LogitTerm(MODELS, 'head', 'head', dict(type=loss), 1.0, logits)
+    term = LogitTerm(probed(logits), 'head', 'head', dict(type=loss), 1.0)
     labels = torch.tensor([3, 0])
     samples = [BaseDataElement(gt_label=label[None]) for label in labels]
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        found = term(None, *logits, samples)
+        found = term(None, step('head', logits, samples))
     assert found.dtype == torch.float32
     wanted = [each.float() for each in logits] + [labels] * term.with_labels
     assert found == term.loss(*wanted)

@@ -312,11 +312,9 @@ def test_terms_between_heads_divide_by_the_same_in_all_processes(tmp_path):
     assert_changed(first, model.state_dict())
 
 
-def joined(own: dict, other: dict) -> dict:
-    return {
-        key: {view: items + other[key][view] for view, items in views.items()}
-        for key, views in own.items()
-    }
+def joined(first: dict, second: dict) -> dict:
+    images = {view: [*first['inputs'][view], *second['inputs'][view]] for view in first['inputs']}
+    return dict(inputs=images, data_samples=first['data_samples'] + second['data_samples'])
 
 
 def test_only_the_students_norms_are_synchronised(tmp_path):

@@ -1,4 +1,4 @@
-"""What tests share: small models, and where the repository is."""
+"""Small models and other things that tests share, and where the repository is."""
 
 from pathlib import Path
 

@@ -106,7 +106,7 @@ def pyramid(head: nn.Module, seed: int = 1) -> list[Tensor]:
 
 @torch.no_grad()
 def predicted(head: nn.Module, seed: int = 1, levels: list[int] | None = None) -> DenseHeadOutput:
-    """What a head returns for random features; its maps are leaves that take gradients."""
+    """Run a head on random features; its maps are leaves that take gradients."""
     outputs = tree_map(lambda feat: feat.detach().requires_grad_(), head(pyramid(head, seed)))
     return DenseHeadOutput(
         head, outputs, list(range(len(outputs[0]))) if levels is None else levels

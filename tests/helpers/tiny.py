@@ -136,5 +136,5 @@ def forward(model: nn.Module, data: dict) -> dict[str, Tensor]:
 
 
 def of_heads(student: Any, teacher: Any) -> StepOutputs:
-    """What a term is given where the student's and the teacher's dense heads put these out."""
+    """Make what a term is given where the dense heads of both networks put these out."""
     return StepOutputs(dict(bbox_head=student), dict(bbox_head=teacher), None, [])

@@ -23,7 +23,7 @@ def boxes_in(glyphs) -> list[list[float]]:
 
 
 def reached(head: torch.nn.Module, boxes: list[list[float]], side: int, iou: float = 0.5) -> int:
-    """How many boxes have a prior of this IoU on a square image, by looking at all priors."""
+    """Count the boxes that have a prior of this IoU on a square image, by trying all priors."""
     grids = [(-(-side // h), -(-side // w)) for w, h in head.prior_generator.strides]
     priors = torch.cat(head.prior_generator.grid_priors(grids, device='cpu'))
     return int((bbox_overlaps(torch.tensor(boxes), priors).amax(1) >= iou).sum())

@@ -1,4 +1,4 @@
-"""What heads return in training against what they themselves predict, in eval."""
+"""Compare what is read of heads in training with what they themselves predict, in eval."""
 
 import math
 from dataclasses import replace

@@ -18,7 +18,7 @@ def check(*options: str, path: str = '') -> subprocess.CompletedProcess:
 
 @pytest.fixture
 def packages(tmp_path) -> Path:
-    """What is installed, link by link."""
+    """Make a folder of what is installed, link by link."""
     for place in {sysconfig.get_path('purelib'), sysconfig.get_path('platlib')}:
         for item in Path(place).iterdir():
             (tmp_path / item.name).symlink_to(item)

@@ -1,4 +1,4 @@
-"""What the launchers' scripts start; `test_distributed.py` runs one of them for real."""
+"""Check what the launchers' scripts start; `test_distributed.py` runs one of them for real."""
 
 import os
 import subprocess

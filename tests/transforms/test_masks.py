@@ -28,7 +28,7 @@ def results(number=5):
 
 
 def sample_of(results, ratio):
-    """What a training reads of an item, after its loader's process and the batch's padding."""
+    """Return an item's sample as training reads it: after the loader's process and padding."""
     item = PackPairedDetInputs(meta_keys=('img_shape',))(LowResolution(ratio, ['hr'])(results))
     batch = pseudo_collate([pickle.loads(pickle.dumps(item))])
     divisor = large_divisor(32, Fraction(ratio))

@@ -70,7 +70,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def report(recipe: Recipe, teacher_ckpt: str | None) -> str:
-    """What was written, what was left out, and what to run next."""
+    """Say what was written, what was left out, and what to run next."""
     lines = [f'Written to {recipe.folder}, and every model built: {", ".join(recipe.files)}']
     if recipe.left_out:
         lines += ['Left out:']

@@ -44,7 +44,7 @@ class Gap(NamedTuple):
 
     @property
     def clear(self) -> bool:
-        """Whether it is larger than its standard deviation over seeds."""
+        """Tell whether it is larger than its standard deviation over seeds."""
         return self.spread is not None and self.size > self.spread
 
     def recovered(self, values: list[float]) -> float:

@@ -1,4 +1,4 @@
-"""What a term compares, and what it refuses to compare."""
+"""Check what a term compares, and what it refuses to compare."""
 
 import pytest
 import torch

@@ -1,5 +1,4 @@
-"""What is exported of a classifier is, in stock MMPretrain without this package, what the distiller
-was."""
+"""Check that an exported classifier is in stock MMPretrain what the distiller was."""
 
 import json
 import os
@@ -154,7 +153,7 @@ def save(config: Path, file: Path) -> tuple[nn.Module, Path]:
 
 @torch.no_grad()
 def scores(model: nn.Module, files: list[Path], shape: tuple[int, int]) -> torch.Tensor:
-    """What a distiller says of files, cropped in the middle to what it reads."""
+    """Return the scores of files, cropped in the middle to what a distiller reads."""
     found = []
     for file in files:
         img = cv2.imread(str(file))

@@ -105,7 +105,7 @@ def test_boxes_come_back_from_a_padding_on_all_sides(ratio, data, tmp_path):
 
 
 def found_at(x: float, y: float, width: float, height: float) -> list[torch.Tensor]:
-    """What the head puts out, in cells: one centre, sizes, and the rest to the centre."""
+    """Make a head's output, in cells: one centre, sizes, and the rest to the centre."""
     heat = torch.zeros(1, 10, 32, 32)
     heat[0, 3, int(y), int(x)] = 1
     sizes, offsets = torch.zeros(2, 1, 2, 32, 32)

@@ -1,4 +1,4 @@
-"""Where checkpoints are expected, beside where MMEngine's hooks write them."""
+"""Compare where checkpoints are expected with where MMEngine's hooks write them."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +25,7 @@ def config(length: dict, checkpoint: dict | None, *hooks: dict) -> Config:
 
 
 def last_written(hook: CheckpointHook, length: int, folder: Path) -> str:
-    """What MMEngine notes as the last checkpoint of a training whose loop calls the hook."""
+    """Return what MMEngine notes as the last checkpoint of a training that calls the hook."""
     folder.mkdir(parents=True)
     counted = 'epoch' if hook.by_epoch else 'iter'
     runner = SimpleNamespace(

@@ -214,7 +214,7 @@ def two_set_config(voc: Path, datasets: list[dict], evaluator: dict | list) -> C
 
 @pytest.fixture(scope='module')
 def mmdetection_says(voc, two_sets, tmp_path_factory) -> dict[str, float]:
-    """What MMDetection measures on both sets, by our keys."""
+    """Return what MMDetection measures on both sets, by our keys."""
     cfg = two_set_config(voc, two_sets, of_each(two_sets))
     cfg.merge_from_dict(
         dict(

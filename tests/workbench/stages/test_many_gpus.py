@@ -32,7 +32,7 @@ time.sleep(600)
 
 
 def call_main(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> dict:
-    """What `main` asks of `plan`, which is the last thing it does here."""
+    """Return what `main` asks of `plan`, which is the last thing it does here."""
     asked = {}
 
     def keep(recipe, work_dir, extras, teacher_checkpoint, cfg_options):

@@ -87,7 +87,7 @@ def with_hooks(*hooks: dict, max_epochs: int = 4, **options) -> Config:
 
 
 def epochs_until(cfg: Config, index: int, switched) -> int:
-    """How many epochs are trained before a hook of MMDetection's or MMPretrain's has switched."""
+    """Count the epochs before a hook of MMDetection's or MMPretrain's has switched."""
     said = cfg.custom_hooks[index]
     hook = HOOKS.build({key: said[key] for key in said if key != 'priority'})
     epochs = range(cfg.train_cfg.max_epochs)

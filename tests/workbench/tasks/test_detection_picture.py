@@ -35,7 +35,7 @@ def drawn(image: np.ndarray, found: InstanceData) -> np.ndarray:
 
 
 def red(image: np.ndarray) -> np.ndarray:
-    """Where a picture is redder than it is green or blue: (H, W)."""
+    """Find where a picture is redder than it is green or blue: (H, W)."""
     image = image.astype(int)
     return (image[..., 0] > image[..., 1] + 60) & (image[..., 0] > image[..., 2] + 60)
 
@@ -48,7 +48,7 @@ def rectangle(x1: int, y1: int, x2: int, y2: int) -> torch.Tensor:
 
 @pytest.mark.parametrize('side', [1, 2])
 def test_boxes_are_drawn_where_they_are(side):
-    """Whether a detector reads the large image or the small one."""
+    """Check detectors that read the large image, and the small one."""
     image = np.zeros((50 // side, 100 // side, 3), np.uint8)
     picture = drawn(image, instances([20, 10, 60, 40]))
     assert picture.shape == (*SIZE[::-1], 3)
