@@ -18,6 +18,26 @@ register_all_modules()
 gc.freeze()
 
 
+TAKE_MINUTES = (
+    'test_readme',
+    'test_chain_',
+    'test_train_tas',
+    'test_run',
+    'test_export_',
+    'test_check_zoo',
+    'test_distributed',
+    'test_training',
+    'test_zoo_pairs',
+    'test_cls_pairs',
+    'test_train',
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files that take minutes come first, so that no process works alone at the end."""
+    items.sort(key=lambda item: not item.path.name.startswith(TAKE_MINUTES))
+
+
 @pytest.fixture(autouse=True)
 def scope_and_seed() -> Iterator[None]:
     init_default_scope('mmdet')

@@ -9,5 +9,7 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 .venv/bin/python -m ruff check .
 .venv/bin/python -m ruff format --check .
 .venv/bin/python -m mypy
-# A process a core; what a file's tests share is made once, in one of them.
-.venv/bin/python -m pytest -q --durations=10 -n auto --maxprocesses 8 --dist loadfile "$@"
+# A process for each core; what a file's tests share is made once, in one of them. The order of the
+# files is that of tests/conftest.py.
+.venv/bin/python -m pytest -q --durations=10 -n auto --maxprocesses 8 --dist loadfile \
+    --no-loadscope-reorder "$@"
