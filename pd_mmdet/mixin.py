@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 if TYPE_CHECKING:
-    Mixin = nn.Module
+    from mmengine.model import BaseModel
+
+    Mixin = BaseModel
 else:
     Mixin = object
 """The base of a mixin: ``object`` at run time; a type checker sees the class of a model."""

@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import partial
 from numbers import Real
 from operator import mul
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from mmcv.transforms import BaseTransform
@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_map
 from torch.utils.data import DataLoader
 
 from ..channels import image_channels
-from ..mixin import put_in_front, with_preprocessor
+from ..mixin import Mixin, put_in_front, with_preprocessor
 from ..ratio import parse_ratio
 from ..taps import Tap, Taps
 from ..transforms import LowResolution
@@ -29,15 +29,10 @@ from .terms.base import StepOutputs, TeacherTerm, Term, TermProbe
 from .terms.feature import FeatureTerm, feature_maps
 from .terms.isrd import ISRD, find_stem
 
-if TYPE_CHECKING:
-    from mmengine.model import BaseModel
-else:  # the student's class comes after a distiller's: see `put_in_front`
-    BaseModel = object
-
 VIEWS = ('hr', 'lr')
 
 
-class Distiller(BaseModel):
+class Distiller(Mixin):
     """A student that learns from a teacher. The base class of the distillers of both tasks.
 
     A distiller is a mixin in front of the student's class: the model *is* the student, and its loss
