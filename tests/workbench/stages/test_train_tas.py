@@ -190,7 +190,7 @@ def test_trainings_that_end_in_other_ways(recipe, tmp_path, monkeypatch, capfd):
     assert assistant.model.teacher.checkpoint == str(ends['teacher'])
     assert student.model.teacher.checkpoint == student.load_from == str(ends['assistant'])
     rows = json.loads((work / 'results.json').read_text())['rows']
-    assert [(row['iterations'], row['epochs']) for row in rows] == [(2, None), (3, None), (4, 1)]
+    assert [(row['iterations'], row['epochs']) for row in rows] == [(2, None), (3, None), (6, 1)]
     assert [(work / row['checkpoint']).resolve() for row in rows] == [*ends.values()]
 
 
