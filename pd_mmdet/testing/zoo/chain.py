@@ -277,7 +277,9 @@ def run_python(words: list[object]) -> str:
         start = import_module(argv[0]).main
     else:
         start = partial(runpy.run_path, argv[0], run_name='__main__')
-    at_end = signal.getsignal(signal.SIGTERM)  # train_tas.py sets its own
+    # A new process would have the default: train_tas.py's handler would keep the workers of a
+    # `multiprocessing.Pool` (VOC's metric has one) from ending.
+    at_end = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # MMEngine keeps one visualizer of each name in a process, with the folder of the first run.
     for kind in (Visualizer, *Visualizer.__subclasses__()):
         kind._instance_dict.clear()
