@@ -220,7 +220,9 @@ def test_the_config_is_plain(recipe, tmp_path):
 
 def test_checkpoints_of_another_kind_are_refused(recipe, tmp_path):
     _, plain = save(recipe / 'baseline.py', tmp_path / 'plain.pth')
-    with pytest.raises(ValueError, match='model.type is ImageClassifier, not PixelDistillClassifier'):
+    with pytest.raises(
+        ValueError, match='model.type is ImageClassifier, not PixelDistillClassifier'
+    ):
         export_student(recipe / 'baseline.py', plain, tmp_path / 'out')
     _, assistant = save(recipe / 'assistant.py', tmp_path / 'assistant.pth')
     with pytest.raises(ValueError, match="was trained on the view 'hr', but .* reads 'lr'"):
