@@ -38,7 +38,7 @@ class TermProbe:
         registry: Builds the term's loss.
         models: The student and the teacher.
         outputs: Outputs of the student and of the teacher at the term's taps.
-        pixels: Height and width of the image that the student reads, and that the teacher reads.
+        pixels: Side of the square image as the student reads it, and as the teacher reads it.
     """
 
     registry: Registry

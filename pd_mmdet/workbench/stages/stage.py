@@ -204,8 +204,9 @@ class Stage:
             subprocess.CalledProcessError: The training failed.
             RuntimeError: It ended without a checkpoint.
         """
+        if self.folder.is_dir():
+            self.cfg.dump(self.config)  # the teacher's config may have moved since the beginning
         self.make_folder()
-        self.cfg.dump(self.config)  # the teacher's config may lie elsewhere than at the beginning
         self._end.unlink(missing_ok=True)  # of a training whose checkpoint was deleted since
         command = [*TRAIN, self.config, '--work-dir', self.folder]
         if self.latest:
