@@ -22,7 +22,8 @@ def put_in_front(mixin: type, model: nn.Module) -> Any:
     A distilled student must *be* the detector that its config names, so that parameter names,
     hooks and ``isinstance`` checks stay as they are. The class of that detector is known only when
     the model is built. So a class that inherits from both is made at run time, one for each pair
-    of classes. No module contains this class, so a model is pickled by its pair of classes.
+    of classes. No module contains this class, so a model is pickled by the classes that its class
+    is made of.
 
     Args:
         mixin: A class whose ``super()`` calls reach the class of the model.
@@ -40,18 +41,24 @@ def put_in_front(mixin: type, model: nn.Module) -> Any:
 def combined(mixin: type, kind: type) -> type:
     """Make the class that inherits from a mixin first, then from the class of a model."""
     name = f'{mixin.__name__}[{kind.__name__}]'
+    parts = (mixin, *getattr(kind, 'parts', (kind,)))
     attributes = dict(
         __module__=mixin.__module__,
         __qualname__=name,
         __doc__=f'A {kind.__name__} with what {mixin.__name__} adds.',
-        __reduce__=lambda model: (_empty, (mixin, kind), model.__getstate__()),
+        __reduce__=lambda model: (_empty, parts, model.__getstate__()),
+        parts=parts,  # classes that modules contain
     )
     return type(name, (mixin, kind), attributes)
 
 
-def _empty(mixin: type, kind: type) -> nn.Module:
+def _empty(*parts: type) -> nn.Module:
     """Make a model without attributes, for ``pickle`` and ``copy`` to fill."""
-    return object.__new__(combined(mixin, kind))
+    *mixins, kind = parts
+    for mixin in reversed(mixins):
+        kind = combined(mixin, kind)
+    model: nn.Module = object.__new__(kind)
+    return model
 
 
 def with_preprocessor(model_cfg: dict, data_preprocessor: dict | None) -> dict:

@@ -16,6 +16,8 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseDataPreprocessor
 from torch import nn
 
+from ..sub_cells import SubCellDetector
+
 QUERIES = 'its predictions belong to learned queries, not to places of the image: it has no priors'
 CLASSES = {
     DetectionTransformer: QUERIES,
@@ -45,6 +47,8 @@ def check_class(detector: dict) -> None:
     kind = kind if isinstance(kind, type) else MODELS.get(kind)
     if kind is None:
         return  # the error that building raises explains it
+    if issubclass(kind, SubCellDetector):
+        return check_class(detector['detector'])
     if not issubclass(kind, BaseDetector):
         _refuse(kind, 'it is no detector of single images')
     for refused, reason in CLASSES.items():

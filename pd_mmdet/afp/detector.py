@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..mixin import Mixin, put_in_front, with_preprocessor
 from ..ratio import parse_ratio
+from ..sub_cells import check_cells
 from ..taps import evaluating, unseen
 from .alignable import check_alignable, check_class
 from .pixels import to_small, with_predictions
@@ -47,7 +48,8 @@ class AFPDetector(Mixin):
 
     Raises:
         NotImplementedError: The detector cannot be aligned, see ``alignable.py``.
-        ValueError: ``ratio`` or ``kernel`` has an unknown value.
+        ValueError: ``ratio`` or ``kernel`` has an unknown value; or the detector has more
+            sub-cells than the ratio allows, see :func:`check_cells`.
     """
 
     def __new__(
@@ -61,6 +63,7 @@ class AFPDetector(Mixin):
         detector = with_preprocessor(detector, data_preprocessor)
         model = MODELS.build(rescale_preprocessor(detector, parse_ratio(ratio)))
         check_alignable(model)
+        check_cells(model, parse_ratio(ratio))
         return put_in_front(cls, model)
 
     def __init__(

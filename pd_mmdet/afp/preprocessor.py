@@ -29,6 +29,8 @@ def rescale_preprocessor(model_cfg: dict, ratio: Fraction) -> ConfigDict:
         ValueError: BoxInst's maps of the large image cannot have that size.
     """
     cfg = ConfigDict(deepcopy(model_cfg))
+    if 'detector' in cfg:  # of a SubCellDetector
+        cfg.detector = rescale_preprocessor(cfg.detector, ratio)
     preprocessor = cfg.get('data_preprocessor')
     if preprocessor:
         divisor = preprocessor.get('pad_size_divisor', 1)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..afp import AFPDetector
 from ..losses.roi_head import RoIHeadOutput
+from ..sub_cells import check_cells
 from ..taps import Tap, as_levels, find_module
 from .detector_trial import try_detector
 from .distiller import Distiller
@@ -38,7 +39,8 @@ class AFPDistiller(Distiller):
         NotImplementedError: The student or the teacher is not a one-stage or two-stage detector
             with dense heads.
         ValueError: Student and teacher have different numbers of classes; or an AFP detector has
-            another ratio than the distiller, or does not read ``hr``; or as for
+            another ratio than the distiller, or does not read ``hr``; or the student has more
+            sub-cells than the ratio allows, see :func:`check_cells`; or as for
             :class:`Distiller`.
     """
 
@@ -53,6 +55,8 @@ class AFPDistiller(Distiller):
             if model is not None:
                 _check_detector(model, side)
         self._check_afp(self, 'student', self.view)
+        if self.view == 'lr':
+            check_cells(self, self.ratio)
         if self.teacher is not None:
             self._check_afp(self.teacher.model, 'teacher', self.teacher.view)
             self._check_classes()
