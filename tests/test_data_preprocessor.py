@@ -32,7 +32,14 @@ def paired(student=None, teacher=None, ratio=2, **options):
 
 
 def batch(
-    ratio=2, views=('hr', 'lr'), sizes=SIZES, objects=(2, 0), masks=False, channels=(3,), levels=256
+    ratio=2,
+    views=('hr', 'lr'),
+    sizes=SIZES,
+    objects=(2, 0),
+    masks=False,
+    channels=(3,),
+    levels=256,
+    enlarge=1,
 ):
     samples = []
     for i, ((height, width), number) in enumerate(zip(sizes, objects, strict=True)):
@@ -53,7 +60,7 @@ def batch(
         if masks:
             bits = rng.randint(0, 2, (number, height, width), dtype=np.uint8)
             results['gt_masks'] = BitmapMasks(bits, height, width)
-        samples.append(PackPairedDetInputs()(LowResolution(ratio, views)(results)))
+        samples.append(PackPairedDetInputs()(LowResolution(ratio, views, enlarge=enlarge)(results)))
     return pseudo_collate(samples)
 
 
@@ -80,12 +87,14 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize('divisors', [(32, 32), (1, 32), (32, 64), (1, 1), (16, 24)])
-@pytest.mark.parametrize('ratio', ['5/4', '3/2', 2, 4])
-def test_padded_shapes_are_in_the_ratio_and_suit_both_sides(ratio, divisors):
+@pytest.mark.parametrize(
+    ('ratio', 'enlarge'), [('5/4', 1), ('3/2', 1), (2, 1), (4, 1), (4, 2), (3, 2), (2, 2)]
+)
+def test_padded_shapes_are_in_the_ratio_and_suit_both_sides(ratio, enlarge, divisors):
     student, teacher = divisors
-    data = batch(ratio)
-    out = paired(cfg(student), cfg(teacher), ratio)(data, training=True)
-    k = Fraction(ratio)
+    data = batch(ratio, enlarge=enlarge)
+    k = Fraction(ratio) / enlarge
+    out = paired(cfg(student), cfg(teacher), k)(data, training=True)
 
     small, large = (tuple(out['inputs'][name].shape[-2:]) for name in ('student', 'teacher'))
     assert large == tuple(k * side for side in small)
@@ -369,7 +378,7 @@ def test_built_preprocessors_are_taken_and_left_as_they_are():
 
 
 def test_a_ratio_that_is_not_the_datas_is_refused():
-    match = r"the data's ratio is 2 .* the distiller's is 4: set LowResolution\(ratio='4'\)"
+    match = "the data's ratio is 2 .* distiller's is 4: set .* so that ratio / enlarge is 4"
     for training in (True, False):
         with pytest.raises(ValueError, match=match):
             paired(ratio=4)(batch(2), training)
@@ -395,7 +404,7 @@ def test_a_student_that_reads_hr_is_not_given_annotations_of_lr():
 @pytest.mark.parametrize(
     ('options', 'error', 'match'),
     [
-        (dict(ratio=1), ValueError, 'ratio must be'),
+        (dict(ratio=0.5), ValueError, 'ratio must be'),
         (dict(student_view='mr'), ValueError, "student_view must be .* got 'mr'"),
         (dict(teacher_view='mr'), ValueError, "teacher_view must be .* got 'mr'"),
         (dict(student_view='hr', target=True), ValueError, "needs student_view='lr'"),

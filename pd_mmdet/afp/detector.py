@@ -41,7 +41,9 @@ class AFPDetector(Mixin):
 
     Args:
         detector: Config of the student's detector, as it reads the small image.
-        ratio: Side length of the large image over the small one, see :func:`parse_ratio`.
+        ratio: Side length of the large image over the small one, see :func:`parse_ratio`. At 1,
+            when the student reads a small image enlarged to the size of the large one, this is
+            the student's detector unchanged.
         kernel: Window of the rescale, see :class:`FeatureRescale`.
         data_preprocessor: Config of the detector's data preprocessor on the small image. It is
             used if ``detector`` has none.
@@ -61,7 +63,7 @@ class AFPDetector(Mixin):
     ) -> AFPDetector:
         check_class(detector)
         detector = with_preprocessor(detector, data_preprocessor)
-        model = MODELS.build(rescale_preprocessor(detector, parse_ratio(ratio)))
+        model = MODELS.build(rescale_preprocessor(detector, parse_ratio(ratio, allow_one=True)))
         check_alignable(model)
         check_cells(model, parse_ratio(ratio))
         return put_in_front(cls, model)
@@ -75,7 +77,7 @@ class AFPDetector(Mixin):
     ) -> None:
         if isinstance(self.neck, nn.Sequential):
             put_in_front(_SequentialNeck, self.neck)
-        self.neck.afp = FeatureRescale(parse_ratio(ratio), kernel)
+        self.neck.afp = FeatureRescale(parse_ratio(ratio, allow_one=True), kernel)
         self.small_sizes: dict[tuple[int, int], list[torch.Size]] = {}
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
@@ -92,7 +94,12 @@ class AFPDetector(Mixin):
             ValueError: H / ratio or W / ratio is not a whole number.
             RuntimeError: The student cannot read images as small as that.
         """
-        return self.neck.afp(super().extract_feat(batch_inputs), self._small_sizes(batch_inputs))
+        feats = super().extract_feat(batch_inputs)
+        if self.neck.afp.ratio == 1:  # there is no need to run the network on another image
+            sizes = [feat.shape[-2:] for feat in feats]
+        else:
+            sizes = self._small_sizes(batch_inputs)
+        return self.neck.afp(feats, sizes)
 
     def _small_sizes(self, batch_inputs: Tensor) -> list[torch.Size]:
         """Find (rows, columns) of each level on the small image: run the student once per size."""

@@ -10,6 +10,8 @@ KERNELS = ('average', 'centred')
 class FeatureRescale(nn.Module):
     """Shrink feature maps by the ratio k to the size that they have on the small image.
 
+    At ratio 1 they stay as they are.
+
     Output cell i is a weighted mean over a window of k input cells: the weight of an input cell is
     the part of it that lies in the window. Windows are clipped at the border of the map.
 
@@ -48,6 +50,8 @@ class FeatureRescale(nn.Module):
         Returns:
             A map (N, C, rows, columns) for each level.
         """
+        if self.ratio == 1:
+            return tuple(feats)  # a product with the identity is not exact in TF32
         return tuple(self._rescale(feat, size) for feat, size in zip(feats, sizes, strict=True))
 
     def _rescale(self, feat: Tensor, size: tuple[int, int]) -> Tensor:

@@ -13,7 +13,7 @@ from ..distillers.terms.base import Term, TermProbe
 from ..distillers.terms.feature import FeatureTerm
 from ..distillers.terms.logits import LogitTerm
 from ..taps import Tap
-from ..transforms import check_fixed_size
+from ..transforms import LowResolution, check_fixed_size
 from .classifier_trial import try_classifier
 from .position import check_positions
 
@@ -59,7 +59,9 @@ class PixelDistillClassifier(Distiller):
 
     def check_pipeline(self, transforms: Sequence[BaseTransform]) -> None:
         super().check_pipeline(transforms)
-        check_fixed_size(transforms, self.ratio)
+        for transform in transforms:
+            if isinstance(transform, LowResolution):
+                check_fixed_size(transforms, transform.ratio, transform.enlarge)
 
     def _build_teacher_term(self, probe: TermProbe, **term: Any) -> Term:
         paths = {Tap.parse(term[side]).path for side in ('student', 'teacher')}

@@ -27,7 +27,8 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
 
     Args:
         student: The student's preprocessor, or its config; ``type`` may be left out.
-        ratio: Side length of ``hr`` over that of ``lr``, see :func:`parse_ratio`.
+        ratio: Side length of ``hr`` over that of ``lr``, see :func:`parse_ratio`; 1 if they have
+            equal sizes.
         teacher: The teacher's preprocessor, or its config; None if there is no teacher.
         student_view: View that the student reads, 'lr' or 'hr'.
         teacher_view: View that the teacher reads, 'lr' or 'hr'.
@@ -54,7 +55,7 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
         target: bool = False,
     ) -> None:
         super().__init__()
-        self.ratio = parse_ratio(ratio)
+        self.ratio = parse_ratio(ratio, allow_one=True)
         self.student = self._build('student', student)
         self.views = dict(student=student_view)
         sides = dict(student=self.student)
@@ -201,8 +202,8 @@ class PairedDataPreprocessor(BaseDataPreprocessor):
             if shape != tuple(self.ratio * side for side in small_shape):
                 raise ValueError(
                     f"the data's ratio is {Fraction(shape[0], small_shape[0])} ({shape} over "
-                    f"{small_shape}), but the distiller's is {self.ratio}: set "
-                    f"LowResolution(ratio='{self.ratio}')"
+                    f"{small_shape}), but the distiller's is {self.ratio}: set ratio and enlarge "
+                    f'of LowResolution so that ratio / enlarge is {self.ratio}'
                 )
 
     def _forward_paired(self, data: dict[str, Any]) -> dict:

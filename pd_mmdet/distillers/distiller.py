@@ -41,7 +41,8 @@ class Distiller(Mixin):
 
     Args:
         student: Config of the student, an ordinary model.
-        ratio: Side length of the large image over the small one, see :func:`parse_ratio`.
+        ratio: Side length of ``hr`` over that of ``lr``, see :func:`parse_ratio`; 1 if they have
+            equal sizes. It is ratio / enlarge of :class:`LowResolution`.
         teacher: ``dict(cfg=…, checkpoint=…, view=…)``, see :class:`Teacher`.
         view: View that the student reads, ``'lr'`` or ``'hr'``.
         terms: Name → ``dict(student=tap, teacher=tap, loss=dict(type=…), weight=…)``. None as the
@@ -83,7 +84,7 @@ class Distiller(Mixin):
         *,
         data_preprocessor: dict | None = None,
     ) -> None:
-        self.ratio = parse_ratio(ratio)
+        self.ratio = parse_ratio(ratio, allow_one=True)
         self.view = view
         self.student_weight = student_weight
         terms = {name: dict(term) for name, term in (terms or {}).items() if term is not None}
@@ -271,10 +272,12 @@ class Distiller(Mixin):
         for transform in transforms:
             if not isinstance(transform, LowResolution):
                 continue
-            if transform.ratio != self.ratio:
+            if transform.view_ratio != self.ratio:
                 raise ValueError(
                     f'the distiller has ratio={self.ratio}, but a pipeline has '
-                    f'LowResolution(ratio={transform.ratio}): they must be equal'
+                    f'LowResolution(ratio={transform.ratio}, enlarge={transform.enlarge}): set its '
+                    f'ratio and enlarge so that ratio / enlarge is {self.ratio}, or set '
+                    f'ratio={transform.view_ratio} of the distiller'
                 )
             if self.view == 'hr' and 'lr' in transform.views:
                 raise ValueError(

@@ -13,7 +13,7 @@ from mmdet.structures.bbox import BaseBoxes
 from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks
 from mmengine.registry import TRANSFORMS
 
-from ..ratio import parse_ratio
+from ..ratio import parse_enlarge, parse_ratio, side_multiple
 from .degradation import Degradation, Random, like
 from .masks import MasksOfBothViews
 
@@ -41,19 +41,27 @@ class LowResolution(BaseTransform):
     and the raw ``instances`` stay in pixels of the file, so predictions on either view can be
     converted back to it.
 
+    With ``enlarge`` u, ``lr`` is the small image made u times larger again: what a network reads
+    that is deployed on small files behind an ordinary ``Resize``. Then ``lr`` and its annotations
+    are those of ``hr`` divided by k/u, and ``hr`` is padded so that both sizes are whole.
+
     Args:
-        ratio: k, side length of ``hr`` over that of ``lr``: a number or 'p/q', see
+        ratio: k, side length of ``hr`` over that of the small image: a number or 'p/q', see
             :func:`parse_ratio`.
         views: The views to return. Both: the results become ``dict(hr=results, lr=results)``.
             One: the results stay an ordinary dict, that of this view.
-        interpolation: 'area' (mean weighted by area), 'bilinear', 'bicubic' or 'nearest'.
+        interpolation: How the small image is made: 'area' (mean weighted by area), 'bilinear',
+            'bicubic' or 'nearest'.
         degradation: Options of :class:`Degradation` (``blur``, ``noise``, ``jpeg``), applied to
-            ``lr`` only.
+            the small image only, before it is enlarged.
         seed: Seed of the random degradation, for testing: the result then depends only on the seed
             and the ``img_id`` of the image (or ``sample_idx``, if it has none). None: use numpy's
             global random state.
         min_side: Smallest height and width of ``lr`` in pixels; usually the stride of the finest
             level.
+        enlarge: u, side length of ``lr`` over that of the small image, from 1 to k; k/u, the ratio
+            of the views, must be a valid ratio, or 1. The interpolation is bilinear, as that of
+            ``Resize``.
 
     Raises:
         ValueError: An option has an unknown value; or an image is too small (the message names its
@@ -68,8 +76,10 @@ class LowResolution(BaseTransform):
         degradation: Mapping | None = None,
         seed: int | None = None,
         min_side: int = 8,
+        enlarge: int | float | str | Fraction = 1,
     ) -> None:
         self.ratio = parse_ratio(ratio)
+        self.enlarge = parse_enlarge(enlarge, self.ratio)
         if sorted(views) not in (['hr'], ['lr'], ['hr', 'lr']):
             raise ValueError(f"views must name 'hr', 'lr' or both, each once; got {views!r}")
         if interpolation not in INTERPOLATIONS:
@@ -87,6 +97,11 @@ class LowResolution(BaseTransform):
         self.seed = seed
         self.min_side = min_side
 
+    @property
+    def view_ratio(self) -> Fraction:
+        """k/u, side length of ``hr`` over that of ``lr``, at least 1."""
+        return self.ratio / self.enlarge
+
     def transform(self, results: dict) -> dict:
         """Make the views of one image.
 
@@ -95,7 +110,7 @@ class LowResolution(BaseTransform):
         """
         _refuse_unknown(results)
         self._pad(results)
-        shape = self._small_shape(results)
+        shape = self._lr_shape(results)
         masks = results.get('gt_masks')
         if self.views == ('hr',) and isinstance(masks, BitmapMasks):
             results['gt_masks'] = MasksOfBothViews(masks, _shrink_masks(masks, shape))
@@ -106,8 +121,8 @@ class LowResolution(BaseTransform):
 
     def _pad(self, results: dict) -> None:
         img = results['img'] = _contiguous(results['img'])
-        p = self.ratio.numerator
-        shape = tuple(-(-side // p) * p for side in img.shape[:2])
+        multiple = side_multiple(self.ratio, self.enlarge)
+        shape = tuple(-(-side // multiple) * multiple for side in img.shape[:2])
         if shape != img.shape[:2]:
             results['img'] = like(img, mmcv.impad(img, shape=shape, padding_mode='edge'))
             if 'gt_masks' in results:
@@ -119,19 +134,19 @@ class LowResolution(BaseTransform):
         results.setdefault('scale_factor', (1.0, 1.0))
         _record_shape(results)
 
-    def _small_shape(self, results: dict) -> tuple[int, int]:
-        p, q = self.ratio.numerator, self.ratio.denominator
-        height, width = (side * q // p for side in results['img'].shape[:2])
+    def _lr_shape(self, results: dict) -> tuple[int, int]:
+        height, width = _divided(results['img'], self.view_ratio)
         if min(height, width) < self.min_side:
+            enlarged = '' if self.enlarge == 1 else f' and enlarge {self.enlarge}'
             raise ValueError(
                 f'{results.get("img_path", "an image")}: the small image is {width}x{height} '
-                f'pixels (width x height), at ratio {self.ratio}; its sides must be at least '
-                f'min_side={self.min_side}'
+                f'pixels (width x height), at ratio {self.ratio}{enlarged}; its sides must be at '
+                f'least min_side={self.min_side}'
             )
         return height, width
 
     def _shrink(self, results: dict, shape: tuple[int, int]) -> dict:
-        k = float(self.ratio)
+        k = float(self.view_ratio)
         small = dict(results)
         small['img'] = self._shrink_image(results, shape)
         for key in _BOXES:
@@ -151,6 +166,10 @@ class LowResolution(BaseTransform):
         return small
 
     def _shrink_image(self, results: dict, shape: tuple[int, int]) -> np.ndarray:
+        img = self._small_image(results, _divided(results['img'], self.ratio))
+        return img if self.enlarge == 1 else _resize(img, shape, 'bilinear')
+
+    def _small_image(self, results: dict, shape: tuple[int, int]) -> np.ndarray:
         def downsample(img: np.ndarray) -> np.ndarray:
             return _resize(img, shape, self.interpolation)
 
@@ -169,7 +188,7 @@ class LowResolution(BaseTransform):
         return (
             f"{self.__class__.__name__}(ratio='{self.ratio}', views={self.views}, "
             f'interpolation={self.interpolation!r}, degradation={self.degradation}, '
-            f'seed={self.seed}, min_side={self.min_side})'
+            f"seed={self.seed}, min_side={self.min_side}, enlarge='{self.enlarge}')"
         )
 
 
@@ -197,6 +216,12 @@ def _contiguous(img: np.ndarray) -> np.ndarray:
     if img.ndim == 3 and img.shape[2] > 1 and img.strides[2] != img.itemsize:
         return cv2.merge([img[..., channel] for channel in range(img.shape[2])])
     return img
+
+
+def _divided(img: np.ndarray, ratio: Fraction) -> tuple[int, int]:
+    """Divide height and width of an image by a ratio that leaves whole numbers."""
+    height, width = (int(side / ratio) for side in img.shape[:2])
+    return height, width
 
 
 def _record_shape(results: dict) -> None:

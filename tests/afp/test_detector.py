@@ -9,13 +9,15 @@ from mmdet.models import FasterRCNN, RetinaNet
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config, ConfigDict
+from mmengine.runner import set_random_seed
 from mmengine.structures import InstanceData
+from torch.testing import assert_close
 from torch.utils._pytree import tree_leaves
 
 from pd_mmdet.afp import AFPDetector
 from pd_mmdet.taps import Taps
 from pd_mmdet.testing.invariants import Pair, check_losses, check_predictions
-from pd_mmdet.testing.noise import Annotations
+from pd_mmdet.testing.noise import Annotations, data_samples, images
 from tests.helpers.slim import CLASSES, slim
 
 RATIOS = ['3/2', '2', '4']
@@ -241,6 +243,28 @@ def test_min_bbox_size_is_in_pixels_of_the_file():
     check_predictions(pair)
 
 
+# ---------------------------------------------------------------- ratio 1
+
+
+@pytest.mark.parametrize('family', ['RetinaNet', 'FasterRCNN', 'MaskRCNN'])
+def test_at_ratio_1_it_is_the_plain_detector_bit_for_bit(family):
+    pair = Pair.build(slim(family), Fraction(1), Annotations(CLASSES, masks='bitmap'))
+    found, expected = [], []
+    for model, results in ((pair.student, expected), (pair.assistant, found)):
+        set_random_seed(0)  # of the images, and of what an RoI head samples
+        shapes = [(64, 96), (61, 83)]
+        samples = data_samples(shapes, shapes[0], Fraction(1), pair.annotations)
+        batch = dict(inputs=images(shapes, Fraction(1)), data_samples=samples)
+        batch = model.data_preprocessor(batch, training=True)
+        results.append(model.train().loss(batch['inputs'], batch['data_samples']))
+        for rescale in (True, False):
+            with torch.no_grad():
+                predicted = model.eval().predict(*batch.values(), rescale=rescale)
+            assert all(len(sample.pred_instances) for sample in predicted)
+            results.append([dict(sample.pred_instances.items()) for sample in predicted])
+    assert_close(found, expected, rtol=0, atol=0)
+
+
 # ---------------------------------------------------------------- the built detector
 
 
@@ -292,7 +316,7 @@ def test_a_data_preprocessor_beside_the_detector_is_taken_where_it_has_none():
         assert getattr(assistant.data_preprocessor, 'pad_size_divisor', 1) == divisor
 
 
-@pytest.mark.parametrize('ratio', [1, 0.5, '1/2', 1.1, '7/5', 'two', float('nan')])
+@pytest.mark.parametrize('ratio', [0, 0.5, '1/2', 1.1, '7/5', 'two', float('nan')])
 def test_refuses_a_bad_ratio(ratio):
     with pytest.raises(ValueError, match='ratio must be a fraction'):
         build_with(ratio=ratio)

@@ -41,6 +41,12 @@ def test_average_of_a_fraction_is_average_pooling_of_split_cells(ratio, size):
     torch.testing.assert_close(rescale(feat, ratio), F.avg_pool2d(split, p, ceil_mode=True))
 
 
+@pytest.mark.parametrize('kernel', KERNELS)
+def test_ratio_1_changes_nothing(kernel):
+    feat = torch.tensor([[1.0, float('inf')], [-0.0, float('nan')]]).expand(2, 3, 2, 2)
+    assert rescale(feat, 1, kernel) is feat
+
+
 def test_three_cells_to_two_by_hand():
     x0, x1, x2 = 1.0, 10.0, 100.0
     expected = [(x0 + x1 / 2) / 1.5, (x1 / 2 + x2) / 1.5]

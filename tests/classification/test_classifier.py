@@ -12,8 +12,10 @@ from torch.nn import functional as F
 pytest.importorskip('mmpretrain')
 
 from mmengine.registry import DefaultScope, init_default_scope  # noqa: E402
+from mmpretrain.datasets.transforms import CenterCrop  # noqa: E402
 
 from pd_mmdet.hooks.isrd_visualization_hook import rebuild, side_by_side  # noqa: E402
+from pd_mmdet.transforms import LowResolution  # noqa: E402
 from tests.helpers.tiny_cls import (  # noqa: E402
     CLASSES,
     KD,
@@ -161,6 +163,25 @@ def test_what_isrd_rebuilds_can_be_shown(tmp_path, student, ratio):
     images = batch(ratio, side=224, number=2)['inputs']
     pictures = side_by_side(images, rebuild(model, images), bgr=True)
     assert [picture.shape for picture in pictures] == 2 * [(224, 3 * 224, 3)]
+
+
+@pytest.mark.parametrize('ratio, enlarge', [(2, 2), (4, 2)])
+def test_a_student_of_enlarged_images(tmp_path, ratio, enlarge):
+    terms = dict(kd=KD, features=feature('backbone', 'backbone'))
+    options = dict(ratio=ratio // enlarge, terms=terms, isrd=dict(weight=1.0))
+    model = distilled(tmp_path, vit(128 * enlarge // ratio), **options)
+    logs = train(model, [batch(ratio, enlarge=enlarge)])
+    assert all(torch.isfinite(torch.as_tensor(value)) for value in logs[0].values())
+    shares = [value for name, value in logs[0].items() if name.endswith('_share')]
+    assert len(shares) == 3 and all(share > 0 for share in shares)
+
+
+def test_a_crop_must_suit_the_small_and_the_enlarged_image(tmp_path):
+    model = distilled(tmp_path, ratio='3/2')
+    low = LowResolution(4, enlarge='8/3')
+    model.check_pipeline([CenterCrop(crop_size=228), low])
+    with pytest.raises(ValueError, match='at ratio 4 and enlarge 8/3 .* multiples of 12'):
+        model.check_pipeline([CenterCrop(crop_size=224), low])
 
 
 @pytest.mark.parametrize('mean', [[120.0], [90.0, 100.0, 110.0, 120.0]], ids=['one', 'each'])

@@ -37,9 +37,9 @@ def grey(i):
     return np.full((SIDE, SIDE, 3), 20 * (i + 1), dtype=np.uint8)
 
 
-def batch(ratio=2, views=('hr', 'lr'), collate=pseudo_collate, images=None, pack=None):
+def batch(ratio=2, views=('hr', 'lr'), collate=pseudo_collate, images=None, pack=None, enlarge=1):
     images = [noise(i) for i in range(CLASSES)] if images is None else images
-    transforms = LowResolution(ratio, views), pack or PackPairedInputs()
+    transforms = LowResolution(ratio, views, enlarge=enlarge), pack or PackPairedInputs()
     results = [dict(img=img, img_shape=img.shape, gt_label=i) for i, img in enumerate(images)]
     return collate([transforms[1](transforms[0](one)) for one in results])
 
@@ -177,6 +177,17 @@ def test_the_mixed_small_image_shows_the_mixed_large_one(ratio, augments):
     for _ in range(5):
         out = preprocessor(batch(ratio), training=True)
         assert_is_area_mean(out['inputs']['student'], out['inputs']['teacher'], ratio, 0.502)
+
+
+@pytest.mark.parametrize('augments', [MIXUP, CUTMIX])
+def test_views_of_equal_size_are_mixed_as_one_of_them_alone(augments):
+    data = batch(2, enlarge=2)
+    set_random_seed(2)
+    out = paired(stock(augments, **RGB), OTHER, ratio=1)(data, training=True)
+    for name, view, normalisation in (('student', 'lr', RGB), ('teacher', 'hr', OTHER)):
+        set_random_seed(2)
+        alone = stock(augments, **normalisation)(batch(2, [view], enlarge=2), training=True)
+        assert_same(dict(out, inputs=out['inputs'][name]), alone)
 
 
 @pytest.mark.parametrize('augments', [MIXUP, CUTMIX])

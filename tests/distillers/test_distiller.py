@@ -2,6 +2,7 @@
 
 import random
 from copy import deepcopy
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -246,6 +247,56 @@ def test_ratios(tmp_path, ratio):
     assert all(np.isfinite(log['loss'].item()) for log in logs)
 
 
+@pytest.mark.parametrize(
+    ('ratio', 'enlarge', 'afp'),
+    [(2, 2, True), (2, 2, False), ('3/2', 1.5, False), (4, 2, True), (3, 2, True)],
+)
+def test_a_student_of_enlarged_images(tmp_path, ratio, enlarge, afp):
+    """At ratio 1 of the views any detector answers for the student's cells."""
+    views = Fraction(ratio) / Fraction(enlarge)
+    cfg = assistant(views) if afp else retinanet()
+    model = build(
+        distiller(
+            ratio=str(views),
+            teacher=dict(cfg=cfg, checkpoint=save(cfg, tmp_path / 'assistant.pth')),
+            terms=dict(TERMS, pkd=dict(PKD, teacher='neck.afp' if afp else 'neck')),
+            isrd=dict(weight=1.0),
+        )
+    )
+    model.init_weights()
+    logs = train(model, [batch(ratio, seed=seed, enlarge=enlarge) for seed in range(2)])
+    assert all(np.isfinite(log['loss'].item()) for log in logs)
+    shares = [value for name, value in logs[0].items() if name.endswith('_share')]
+    assert len(shares) == 4 and all(share > 0 for share in shares)
+
+
+def test_at_ratio_1_a_teacher_of_the_same_weights_that_reads_lr_has_nothing_to_teach(tmp_path):
+    """And one that reads hr has: the views have equal sizes, but not equal pixels."""
+    checkpoint = save(retinanet(), tmp_path / 'same.pth', seed=0)
+    data = batch(2, enlarge=2)
+    losses = {}
+    for view in ('lr', 'hr'):
+        teacher = dict(cfg=retinanet(), checkpoint=checkpoint, view=view)
+        model = build(distiller(ratio=1, teacher=teacher, terms=TERMS)).eval()
+        model.load_state_dict(torch.load(checkpoint)['state_dict'], strict=False)
+        model.teacher.load()
+        losses[view] = [forward(model, data)[f'distill_{name}_loss'].item() for name in TERMS]
+    assert losses['lr'] == pytest.approx([0, 0, 0], abs=1e-6)
+    assert min(losses['hr']) > 1e-6
+
+
+def test_at_ratio_1_isrd_sharpens():
+    """Its target is hr, as large as lr, pixel by pixel: a cell of the stem has 2 × 2 pixels."""
+    model = build(distiller(ratio=1, isrd=dict(weight=3.0)))
+    data = model.data_preprocessor(batch(2, enlarge=2), True)
+    lr, target = data['inputs']['student'], data['inputs']['target']
+    assert lr.shape == target.shape and not torch.equal(lr, target)
+    module = model.distill['isrd']
+    nn.init.ones_(module.act.weight)
+    module.conv.forward = lambda feature: pixel_unshuffle(target, 2)
+    assert model(**data, mode='loss')['distill_isrd_loss'] == 0
+
+
 def test_images_without_objects(teacher):
     model = build(distiller(teacher=teacher, terms=TERMS, isrd=dict(weight=1.0)))
     data = batch()
@@ -275,7 +326,7 @@ def test_ema_copies_the_student_and_shares_the_teacher(teacher):
 @pytest.mark.parametrize(
     'options, told',
     [
-        (dict(ratio=1), 'ratio must be'),
+        (dict(ratio=0.5), 'ratio must be'),
         (dict(view='small'), "view='small': must be 'hr' or 'lr'"),
         (dict(view='hr', teacher=dict(cfg=retinanet(), view='lr')), "set teacher.view='hr'"),
         (dict(student=assistant()), "the student is an AFPDetector, .* but view='lr'"),

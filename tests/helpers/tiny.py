@@ -86,6 +86,7 @@ def batch(
     seed: int = 0,
     classes: int = 3,
     masks: bool = False,
+    enlarge: int | str = 1,
 ) -> dict:
     """Two images of noise and boxes, as a dataloader hands them over; one of them is smaller.
 
@@ -108,7 +109,7 @@ def batch(
         )
         if masks:
             results |= _masks(boxes.round().astype(int), results)
-        items.append(PackPairedDetInputs()(LowResolution(ratio, views)(results)))
+        items.append(PackPairedDetInputs()(LowResolution(ratio, views, enlarge=enlarge)(results)))
     return pseudo_collate(items)
 
 

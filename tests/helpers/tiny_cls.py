@@ -75,10 +75,11 @@ def batch(
     number: int = 4,
     classes: int = CLASSES,
     channels: int = 3,
+    enlarge: int | str = 1,
 ) -> dict:
     """Images of noise, as a dataloader hands them over."""
     random = np.random.default_rng(seed)
-    low = TRANSFORMS.build(dict(type='LowResolution', ratio=ratio, views=views))
+    low = TRANSFORMS.build(dict(type='LowResolution', ratio=ratio, views=views, enlarge=enlarge))
     pack = TRANSFORMS.build(dict(type='PackPairedInputs'))
     images = random.integers(0, 255, (number, side, side, channels), dtype=np.uint8)
     items = [

@@ -340,5 +340,16 @@ def test_data_of_another_ratio(distiller, make_runner, pipeline, later):
     switch = dict(type='PipelineSwitchHook', switch_epoch=1, switch_pipeline=other)
     hooks, train = ([switch], own) if later else ([], other)
     runner = make_runner('run', distiller, hooks, train=train, val=[])
-    with pytest.raises(ValueError, match=r'ratio=2, but .* LowResolution\(ratio=3\)'):
+    match = r'ratio=2, but .* LowResolution\(ratio=3, enlarge=1\): .* or set ratio=3 of the dist'
+    with pytest.raises(ValueError, match=match):
+        try_teacher(runner, Oracle())
+
+
+def test_data_whose_views_have_the_ratio_of_the_distiller(distiller, make_runner, pipeline):
+    fits, other = (
+        pipeline(dict(type='LowResolution', ratio=4, enlarge=enlarge)) for enlarge in (2, 4)
+    )
+    try_teacher(make_runner('fits', distiller, [], train=fits, val=[]), Oracle())
+    runner = make_runner('other', distiller, [], train=other, val=[])
+    with pytest.raises(ValueError, match=r'ratio=4, enlarge=4\): .* ratio / enlarge is 2'):
         try_teacher(runner, Oracle())

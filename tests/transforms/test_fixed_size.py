@@ -65,3 +65,12 @@ def test_the_nearest_sizes_are_named():
 )
 def test_what_fixes_no_size_or_not_the_last_passes(pipeline):
     check_fixed_size(pipeline, 2)
+
+
+def test_both_the_small_and_the_enlarged_image_need_whole_sides():
+    pipeline = [dict(type='CenterCrop', crop_size=224)]
+    check_fixed_size(pipeline, 4)
+    check_fixed_size(pipeline, 4, 2)
+    match = r'at ratio 4 and enlarge 8/3 .* multiples of 12; the nearest are crop_size=216 and 228$'
+    with pytest.raises(ValueError, match=match):
+        check_fixed_size(pipeline, 4, '8/3')

@@ -274,6 +274,8 @@ def test_a_small_image_is_refused_with_its_file_name():
     'options',
     [
         dict(ratio=1),
+        dict(enlarge='5:4'),
+        dict(enlarge=1.2),
         dict(views=()),
         dict(views=('hr', 'hr')),
         dict(views=('lr', 'mr')),
@@ -433,8 +435,10 @@ def test_is_registered_and_prints_its_options():
     transform = TRANSFORMS.build(dict(type='LowResolution', ratio='3/2', views=['lr'], seed=1))
     assert repr(transform) == (
         "LowResolution(ratio='3/2', views=('lr',), interpolation='area', degradation=None, "
-        'seed=1, min_side=8)'
+        "seed=1, min_side=8, enlarge='1')"
     )
+    assert "ratio='4', " in repr(LowResolution(4, enlarge=1.5))
+    assert repr(LowResolution(4, enlarge=8 / 3)).endswith("enlarge='8/3')")
 
 
 @pytest.mark.parametrize('project', ['mmdet', 'mmpretrain'])
@@ -447,3 +451,111 @@ def test_both_projects_find_it(project):
 def test_an_image_too_small_is_refused_where_only_the_large_view_is_read():
     with pytest.raises(ValueError, match=r'photographs/7\.jpg: .* 24x15 .* min_side=16'):
         LowResolution(4, views=['hr'], min_side=16)(results_of(photograph(60, 93)))
+
+
+# Enlarged
+
+ENLARGED = [(2, 2), (4, 2), (4, '8/3'), (2, '4/3'), ('3/2', 1.5), (3, '3/2')]
+enlarged = pytest.mark.parametrize(('ratio', 'enlarge'), ENLARGED)
+
+
+def test_enlarged_by_hand():
+    """Two small pixels, the means 10 and 50, whose centres lie 2 pixels apart in ``lr``."""
+    img = np.array([[0, 20, 40, 60]] * 4, dtype=np.uint8)
+    views = LowResolution(2, enlarge=2, min_side=4)(dict(img=img))
+    np.testing.assert_array_equal(views['lr']['img'], [[10, 20, 40, 50]] * 4)
+    np.testing.assert_array_equal(views['hr']['img'], img)
+
+
+@enlarged
+@pytest.mark.parametrize('channels', [(), (1,), (3,), (7,)])
+def test_the_small_image_is_enlarged_as_opencv_does(ratio, enlarge, channels):
+    img = np.random.RandomState(0).randint(0, 256, (67, 93, *channels), dtype=np.uint8)
+    views = LowResolution(ratio, enlarge=enlarge)(dict(img=img))
+    large, found = views['hr']['img'], views['lr']['img']
+    u = Fraction(enlarge)
+    small = LowResolution(ratio, views=['lr'])(dict(img=large.copy()))['img']
+    assert tuple(u * side for side in small.shape[:2]) == found.shape[:2]
+    assert tuple(Fraction(ratio) / u * side for side in found.shape[:2]) == large.shape[:2]
+    assert found.shape[2:] == channels and found.dtype == np.uint8
+    for channel in range(*channels or (1,)):
+        plane = small[..., channel] if channels else small
+        expected = cv2.resize(plane.copy(), found.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        plane = found[..., channel] if channels else found
+        np.testing.assert_allclose(plane.astype(int), expected, atol=1)
+
+
+@enlarged
+def test_annotations_are_those_of_the_ratio_of_the_views(ratio, enlarge):
+    mask = np.zeros((1, 72, 96), dtype=np.uint8)
+    mask[0, 10:43, 20:71] = 1
+    extra = dict(
+        homography_matrix=np.array([[2, 0, 1], [0, 2, 3], [0, 0, 1]], dtype=np.float32),
+        border=np.array([2, 60, 5, 90], dtype=np.float32),
+        pad_shape=(72, 96, 3),
+        proposals=BOXES.numpy().copy(),
+        gt_masks=BitmapMasks(mask, 72, 96),
+        gt_seg_map=mask[0].copy(),
+    )
+    low = LowResolution(ratio, enlarge=enlarge)
+    views = low(results_of(photograph(72, 96), **extra))
+    large, found = views['hr'], views['lr']
+    g = low.view_ratio
+    if g == 1:
+        expected = large
+    else:
+        expected = LowResolution(g)(results_of(photograph(72, 96), **extra))['lr']
+    assert found.keys() == expected.keys()
+    for key in found.keys() - {'img'}:
+        one, other = found[key], expected[key]
+        if key == 'gt_bboxes':
+            one, other = one.tensor, other.tensor
+        if key == 'gt_masks':
+            one, other = one.masks, other.masks
+        np.testing.assert_array_equal(one, other, err_msg=key)
+    assert found['img'].shape[:2] == found['img_shape'] == found['gt_masks'].masks.shape[1:]
+
+
+@enlarged
+def test_the_masks_of_the_large_view_alone_carry_those_of_the_enlarged_one(ratio, enlarge):
+    mask = np.random.RandomState(0).randint(0, 2, (2, 67, 93), dtype=np.uint8)
+    views, hr = (
+        LowResolution(ratio, views, enlarge=enlarge)(
+            results_of(photograph(), gt_masks=BitmapMasks(mask, 67, 93))
+        )
+        for views in (('hr', 'lr'), ['hr'])
+    )
+    small = views['lr']['gt_masks']
+    np.testing.assert_array_equal(
+        hr['gt_masks'].resize((small.height, small.width), interpolation='area').masks, small.masks
+    )
+
+
+@pytest.mark.parametrize('enlarge', [1, 1.0, '1'])
+def test_enlarge_1_changes_nothing(enlarge):
+    options = dict(degradation=dict(blur=(0, 2), noise=(1, 9), jpeg=(20, 90)), seed=0)
+    expected = LowResolution('3/2', **options)(results_of(photograph()))
+    found = LowResolution('3/2', enlarge=enlarge, **options)(results_of(photograph()))
+    for view in ('hr', 'lr'):
+        np.testing.assert_array_equal(found[view]['img'], expected[view]['img'])
+        assert torch.equal(found[view]['gt_bboxes'].tensor, expected[view]['gt_bboxes'].tensor)
+        assert found[view]['scale_factor'] == expected[view]['scale_factor']
+
+
+def test_what_is_enlarged_is_degraded_before():
+    options = dict(degradation=dict(blur=1.0, noise=(1, 9), jpeg=(20, 90)), seed=0)
+    small = LowResolution(2, views=['lr'], **options)(results_of(photograph(66, 94)))['img']
+    found = LowResolution(2, views=['lr'], enlarge=2, **options)(results_of(photograph(66, 94)))
+    expected = cv2.resize(small, (94, 66), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(found['img'], expected)
+
+
+def test_min_side_holds_for_the_image_that_is_read():
+    assert LowResolution(4, enlarge=2, min_side=30)(results_of(photograph(60, 93)))
+    with pytest.raises(ValueError, match=r'is 48x30 .* ratio 4 and enlarge 2; .* min_side=32'):
+        LowResolution(4, enlarge=2, min_side=32)(results_of(photograph(60, 93)))
+
+
+def test_an_enlarge_beyond_the_large_image_is_refused():
+    with pytest.raises(ValueError, match='enlarge=3 with ratio=2'):
+        LowResolution(2, enlarge=3)
