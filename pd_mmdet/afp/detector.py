@@ -63,9 +63,10 @@ class AFPDetector(Mixin):
     ) -> AFPDetector:
         check_class(detector)
         detector = with_preprocessor(detector, data_preprocessor)
-        model = MODELS.build(rescale_preprocessor(detector, parse_ratio(ratio, allow_one=True)))
+        exact = parse_ratio(ratio, allow_one=True)
+        model = MODELS.build(rescale_preprocessor(detector, exact))
         check_alignable(model)
-        check_cells(model, parse_ratio(ratio))
+        check_cells(model, exact)
         return put_in_front(cls, model)
 
     def __init__(

@@ -1,0 +1,49 @@
+# BCCD: what takes a student with sub-cells to its assistant? Trained on train, tested on val (never
+# on test), with a seed that the suite bccd does not use. All students learn from one assistant.
+_base_ = './_base_/rows.py'
+title = 'BCCD: the search for what is best'
+seeds = [0]
+options = {
+    'train_dataloader.dataset.ann_file': 'ImageSets/Main/train.txt',
+    'val_dataloader.dataset.ann_file': 'ImageSets/Main/val.txt',
+    'test_dataloader.dataset.ann_file': 'ImageSets/Main/val.txt',
+}
+
+
+def tried(text, **options):
+    """Return a row of our method with some options changed."""
+    return dict(_base_.rows.ours, text=text, options=options)
+
+
+def heads(weight):
+    return {'model.terms.cls.weight': weight, 'model.terms.box.weight': weight}
+
+
+rows = dict(
+    tries_isrd_5=tried('ISRD 5', **{'model.isrd.weight': 5.0}),
+    tries_isrd_20=tried('ISRD 20', **{'model.isrd.weight': 20.0}),
+    tries_no_isrd=tried('without ISRD', **{'model.isrd': None}),
+    tries_heads_4=tried('head terms 4', **heads(4.0)),
+    tries_heads_8=tried('head terms 8', **heads(8.0)),
+    tries_heads_4_alone=tried(
+        'head terms 4, student weight 0.25', **heads(4.0), **{'model.student_weight': 0.25}
+    ),
+    tries_pkd_1=tried('feature term 1', **{'model.terms.pkd.weight': 1.0}),
+    tries_no_pkd=tried('without the feature term', **{'model.terms.pkd': None}),
+    tries_no_weights=tried("without A's weights", load_from=None),
+    tries_twice=tried(
+        'twice as long',
+        **{
+            'train_cfg.max_iters': 1600,
+            'param_scheduler.1.end': 1600,
+            'param_scheduler.1.T_max': 1500,
+        },
+    ),
+)
+parts = [
+    dict(
+        title='RetinaNet, 320×240 → 160×120, 2×2 sub-cells',
+        recipe='../../configs/retinanet/retinanet_r34-r18_bccd_k2_c2',
+        rows=['ceiling', 'teacher', 'assistant', 'baseline', 'ours', *rows],
+    ),
+]
