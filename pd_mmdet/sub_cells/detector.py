@@ -42,10 +42,7 @@ class SubCellDetector(Mixin):
     def __new__(
         cls, detector: dict, cells: int, data_preprocessor: dict | None = None
     ) -> SubCellDetector:
-        if isinstance(cells, bool) or not isinstance(cells, int) or cells < 1:
-            raise ValueError(
-                f'cells={cells!r}: must be a whole number, 1 or more: 2 makes 2×2 of each cell'
-            )
+        check_number(cells)
         model = MODELS.build(with_preprocessor(detector, data_preprocessor))
         if cells > 1:
             divide_cells(_dense_head(model), cells)
@@ -53,6 +50,18 @@ class SubCellDetector(Mixin):
 
     def __init__(self, detector: dict, cells: int, data_preprocessor: dict | None = None) -> None:
         self.cells = cells
+
+
+def check_number(cells: int) -> None:
+    """Refuse a number of sub-cells that is not 1, 2, 3 …
+
+    Raises:
+        ValueError: It is no whole number, or less than 1.
+    """
+    if isinstance(cells, bool) or not isinstance(cells, int) or cells < 1:
+        raise ValueError(
+            f'cells={cells!r}: must be a whole number, 1 or more: 2 makes 2×2 of each cell'
+        )
 
 
 def _dense_head(model: nn.Module) -> nn.Module:

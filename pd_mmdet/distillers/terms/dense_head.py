@@ -126,5 +126,9 @@ def _priors(head: nn.Module, level: int, cells: int = 2) -> Tensor:
 
 
 def _describe_priors(head: nn.Module, level: int) -> str:
-    stride = prior_generator(head).strides[level][0]
-    return f'{_priors(head, level, cells=1).tolist()} every {stride} pixels'
+    stride, priors = prior_generator(head).strides[level][0], _priors(head, level, cells=1)
+    if priors.shape[1] == 2:
+        return f'points from {priors[0].tolist()} every {stride} pixels'
+    sides = (priors[:, 2:] - priors[:, :2]).prod(1).sqrt()
+    sizes = ', '.join(f'{side:g}' for side in sides.unique().tolist())
+    return f'{len(priors)} anchors of {sizes} pixels a side every {stride} pixels'

@@ -55,6 +55,21 @@ def parse_args() -> argparse.Namespace:
         help='side of the large image over that of the small one: 2, 3, 4, 1.5, 4/3',
     )
     parser.add_argument(
+        '--enlarge',
+        default='1',
+        metavar='U',
+        help='the student reads the small image made U times as large again, as Resize does with '
+        'a small file: compute grows by U×U, bytes do not (default: 1)',
+    )
+    parser.add_argument(
+        '--cells',
+        type=int,
+        default=1,
+        metavar='C',
+        help="the student's dense head answers for C×C sub-cells of each of its cells, at most "
+        'K / U: small objects are lost less (default: 1)',
+    )
+    parser.add_argument(
         '--teacher-ckpt',
         metavar='FILE',
         help='weights of the teacher (default: where train_tas.py leaves them)',
@@ -90,8 +105,16 @@ def main() -> None:
     register_all_modules()
     MMLogger.get_current_instance().setLevel('WARNING')  # it names each variable in each file
     try:
-        recipe = make_recipe(args.student, args.teacher, args.ratio, args.out, args.teacher_ckpt)
-    except (ImportError, OSError, ValueError) as error:
+        recipe = make_recipe(
+            args.student,
+            args.teacher,
+            args.ratio,
+            args.out,
+            args.teacher_ckpt,
+            args.enlarge,
+            args.cells,
+        )
+    except (ImportError, NotImplementedError, OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     print(report(recipe, args.teacher_ckpt))
 

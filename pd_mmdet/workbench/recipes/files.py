@@ -16,6 +16,7 @@ from .choose_terms import Choice, rounded
 from .pipelines import Pipelines, derived, with_views
 from .plain_config import PlainConfig
 
+SUB_CELLS = 'SubCellDetector'
 DIVIDED_LESS = (
     'The images are not divided by their deviation, so the loss is larger and its weight smaller.'
 )
@@ -33,6 +34,8 @@ class Source:
         student: The student's config, on the large image.
         teacher: The teacher's config.
         ratio: Side of the large image over the small one.
+        enlarge: Side of the image that the student reads over that of the small one.
+        cells: Sub-cells along each side of a cell of the student's head.
         name: Name of the recipe, from which the default places of checkpoints follow.
         teacher_checkpoint: The teacher's weights, where they are there already.
     """
@@ -40,15 +43,21 @@ class Source:
     student: PlainConfig
     teacher: PlainConfig
     ratio: Fraction
+    enlarge: Fraction
+    cells: int
     name: str
     teacher_checkpoint: str | None = None
 
     @property
-    def ratio_value(self) -> int | float | str:
-        """The ratio as a config says it: 2, 1.5 or '4/3'."""
-        if self.ratio.denominator == 3:
-            return str(self.ratio)
-        return int(self.ratio) if self.ratio.denominator == 1 else float(self.ratio)
+    def view_ratio(self) -> Fraction:
+        """Side of the large image over that of the image that the student reads."""
+        return self.ratio / self.enlarge
+
+    @property
+    def sizes(self) -> dict[str, int | float | str]:
+        """The options of ``LowResolution`` that say how large its images are."""
+        enlarge = dict(enlarge=said(self.enlarge)) if self.enlarge != 1 else {}
+        return dict(ratio=said(self.ratio), **enlarge)
 
     @property
     def task(self) -> Task:
@@ -80,6 +89,13 @@ class Source:
                 'an environment variable: choose one of letters, digits and ./:@%,~=-_'
             )
         return f'{{{{${VARIABLES[stage]}:{place}}}}}'
+
+
+def said(ratio: Fraction) -> int | float | str:
+    """Return a ratio as a config says it: 2, 1.5 or '4/3'."""
+    if ratio.denominator == 3:
+        return str(ratio)
+    return int(ratio) if ratio.denominator == 1 else float(ratio)
 
 
 def baseline(source: Source) -> dict[str, Any]:
@@ -116,7 +132,7 @@ def assistant(source: Source, chosen: Choice) -> dict[str, Any]:
         model=dict(
             _delete_=True,
             type=task.distiller,
-            ratio=source.ratio_value,
+            ratio=said(source.view_ratio),
             view='hr',
             **_student_weight(source, chosen),
             student=network,
@@ -131,8 +147,10 @@ def assistant(source: Source, chosen: Choice) -> dict[str, Any]:
 
 def student(source: Source, chosen: Choice) -> dict[str, Any]:
     """Say student.py: the student on the small image learns from the assistant on the large one."""
-    data, ratio, task = source.data, source.ratio_value, source.task
-    pipelines = {name: derived(name, pipeline, ratio) for name, pipeline in data.train.items()}
+    data, task = source.data, source.task
+    pipelines = {
+        name: derived(name, pipeline, source.sizes) for name, pipeline in data.train.items()
+    }
     assistant_network = _aligned(source) if task.assistant else Code('_base_.ceiling')
     return dict(
         _base_='./baseline.py',
@@ -141,7 +159,7 @@ def student(source: Source, chosen: Choice) -> dict[str, Any]:
         model=dict(
             _delete_=True,
             type=task.distiller,
-            ratio=ratio,
+            ratio=said(source.view_ratio),
             **_student_weight(source, chosen),
             student=Code('_base_.model'),
             teacher=_teacher(assistant_network, 'assistant'),
@@ -172,8 +190,8 @@ def _one_view(source: Source, name: str, view: str, added: int) -> list[Any]:
     data = source.data
     testing, pipeline = name in data.test, (data.train | data.test)[name]
     if not added and source.student.cfg.get(name) != pipeline:  # the base has no such variable
-        return with_views(pipeline, source.ratio_value, [view], testing)
-    return derived(name, pipeline, source.ratio_value, [view], testing, added)
+        return with_views(pipeline, source.sizes, [view], testing)
+    return derived(name, pipeline, source.sizes, [view], testing, added)
 
 
 def _with_variable(
@@ -184,9 +202,9 @@ def _with_variable(
     Args:
         pipelines: Pipelines by the names of their variables.
         source: What the recipe is made of.
-        options: Options of ``LowResolution`` besides the ratio.
+        options: Options of ``LowResolution`` besides the sizes.
     """
-    low = dict(type='LowResolution', ratio=source.ratio_value, **options)
+    low = dict(type='LowResolution', **source.sizes, **options)
     return dict(low_resolution=low, **_named(pipelines, low, Code('low_resolution')))
 
 
@@ -226,10 +244,30 @@ def _small_model(source: Source) -> dict[str, Any]:
     cfg = source.student.cfg
     preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
     changes = source.task.small_model(
-        {**cfg.model, 'data_preprocessor': preprocessor}, source.ratio
+        {**cfg.model, 'data_preprocessor': preprocessor}, source.view_ratio
     )
     changes = _with_preprocessor(source.student, changes)
+    if source.cells > 1:
+        changes = dict(
+            _delete_=True,
+            type=SUB_CELLS,
+            cells=source.cells,
+            detector=_changed(Code('_base_.model'), cfg.model, changes),
+        )
     return dict(model=changes) if changes else {}
+
+
+def _changed(place: Code, old: Any, changes: dict[str, Any]) -> Changed | Code:
+    """Write changes to a dict of the base config as an expression: MMEngine does not merge it."""
+    if not changes:
+        return place
+    values = {
+        key: _changed(Code(f'{place}.{key}'), old[key], value)
+        if isinstance(value, dict) and key in old
+        else value
+        for key, value in changes.items()
+    }
+    return Changed(place, values)
 
 
 def _with_preprocessor(plain: PlainConfig, changes: dict[str, Any]) -> dict[str, Any]:
@@ -245,7 +283,8 @@ def _with_preprocessor(plain: PlainConfig, changes: dict[str, Any]) -> dict[str,
 
 def _aligned(source: Source) -> dict[str, Any]:
     """Return the student's network on the large image, with the outputs of the small one."""
-    return dict(type=source.task.assistant, ratio=source.ratio_value, detector=Code('_base_.model'))
+    ratio = said(source.view_ratio)
+    return dict(type=source.task.assistant, ratio=ratio, detector=Code('_base_.model'))
 
 
 def _teacher(cfg: dict[str, Any] | str, stage: str) -> dict[str, Any]:
@@ -269,7 +308,7 @@ def _student_weight(source: Source, chosen: Choice) -> dict[str, Any]:
 
 def _isrd(source: Source, chosen: Choice) -> dict[str, Any]:
     if chosen.isrd:
-        weight, usual = chosen.isrd['weight'], rounded(source.task.isrd_weight(source.ratio))
+        weight, usual = chosen.isrd['weight'], rounded(source.task.isrd_weight(source.view_ratio))
         remark = Remark(DIVIDED_LESS if weight < usual else DIVIDED_MORE)
         return dict(**({} if weight == usual else dict(isrd_remark=remark)), isrd=chosen.isrd)
     return dict(isrd=Remark(f'isrd is left out: {chosen.reasons["isrd"]}'))

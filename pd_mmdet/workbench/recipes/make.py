@@ -14,7 +14,8 @@ from mmengine.registry import MODELS, init_default_scope
 
 from ...distillers.teacher import Teacher
 from ...mixin import with_preprocessor
-from ...ratio import parse_ratio
+from ...ratio import parse_enlarge, parse_ratio
+from ...sub_cells import check_number
 from ...transforms.fixed_size import check_fixed_size
 from ..config_text import config_text
 from ..deployed_data import deployed_pipeline
@@ -81,6 +82,8 @@ def make_recipe(
     ratio: int | float | str | Fraction,
     out: Path,
     teacher_checkpoint: str | None = None,
+    enlarge: int | float | str | Fraction = 1,
+    cells: int = 1,
 ) -> Recipe:
     """Write a recipe from two plain configs, and build every model in it.
 
@@ -91,6 +94,10 @@ def make_recipe(
         ratio: Side of the large image over the small one, see :func:`parse_ratio`.
         out: The recipe's folder: not there yet, or empty.
         teacher_checkpoint: File with weights of the teacher, where there are some.
+        enlarge: Side of the image that the student reads over that of the small one, see
+            :func:`parse_enlarge`.
+        cells: Sub-cells along each side of a cell of the student's head, see
+            :class:`SubCellDetector`.
 
     Raises:
         FileExistsError: ``out`` is there and not empty.
@@ -99,6 +106,7 @@ def make_recipe(
         ValueError: No recipe can be made of the two; the message says why. ``out`` is as before.
     """
     exact = parse_ratio(ratio)
+    enlarge = parse_enlarge(enlarge, exact)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f'{out} is there and not empty: nothing was written')
     if teacher_checkpoint:
@@ -107,7 +115,8 @@ def make_recipe(
     check_same_task(*plain)
     init_default_scope(task_of(plain[0].cfg).scope)
     check_same_classes(*plain)
-    source = Source(*plain, exact, out.resolve().name, teacher_checkpoint)
+    source = Source(*plain, exact, enlarge, cells, out.resolve().name, teacher_checkpoint)
+    _check_cells(source)
     _check_sizes(source)
     with _emptied_if_it_fails(out):
         recipe = Recipe(out, source.task)
@@ -123,11 +132,23 @@ def _check_file(checkpoint: str) -> None:
         raise FileNotFoundError(f'no checkpoint at {Path(checkpoint).absolute()}')
 
 
+def _check_cells(source: Source) -> None:
+    check_number(source.cells)
+    if source.cells > 1 and not source.task.assistant:
+        raise ValueError(f'cells={source.cells}: classifiers have no cells; leave it out')
+    if source.cells > source.view_ratio:
+        enlarged = f', enlarge={source.enlarge}' if source.enlarge != 1 else ''
+        raise ValueError(
+            f'cells={source.cells} with ratio={source.ratio}{enlarged}: the student would answer '
+            f'on more cells than the teacher; at most {int(source.view_ratio)} is right'
+        )
+
+
 def _check_sizes(source: Source) -> None:
     if source.task.fixed_size:
         for name, pipeline in (source.data.train | source.data.test).items():
             try:
-                check_fixed_size(pipeline, source.ratio)
+                check_fixed_size(pipeline, source.ratio, source.enlarge)
             except ValueError as error:
                 raise ValueError(f'{source.student.name}: {name}: {error}') from None
 
@@ -153,13 +174,13 @@ def _write(recipe: Recipe, source: Source) -> None:
             recipe.write(plain.copy, plain.cfg)
     recipe.write('baseline', files.baseline(source))
     student, teacher = recipe.model('baseline'), _model(source.teacher)
-    aligned = dict(type=task.assistant, ratio=source.ratio, detector=student)
+    aligned = dict(type=task.assistant, ratio=source.view_ratio, detector=student)
     assistant = aligned if task.assistant else _model(source.student)
     second = _distiller(source, student, assistant)
     places = _places(second, source.student.name)
 
     first = _distiller(source, assistant, teacher, view='hr')
-    first_choice = recipe.note('assistant', choose(first, task.different_network_terms, places))
+    first_choice = recipe.note('assistant', choose(first, _from_teacher(source), places))
     if not first_choice.terms:
         raise ValueError(
             f'{source.student.name} cannot learn from {source.teacher.name}: '
@@ -167,7 +188,7 @@ def _write(recipe: Recipe, source: Source) -> None:
         )
     recipe.write('assistant', files.assistant(source, first_choice))
 
-    isrd = isrd_options(task.isrd_weight(source.ratio), student.get('data_preprocessor'))
+    isrd = isrd_options(task.isrd_weight(source.view_ratio), student.get('data_preprocessor'))
     chosen = recipe.note('student', choose(second, task.same_network_terms, places, isrd))
     if not chosen.terms:
         raise ValueError(
@@ -175,7 +196,7 @@ def _write(recipe: Recipe, source: Source) -> None:
         )
     recipe.write('student', files.student(source, chosen))
 
-    chosen = choose(_distiller(source, student, teacher), task.different_network_terms, places)
+    chosen = choose(_distiller(source, student, teacher), _from_teacher(source), places)
     if not chosen.terms:
         recipe.left_out['one_stage'] = _reasons(chosen)
     elif chosen.terms != first_choice.terms:
@@ -187,13 +208,21 @@ def _write(recipe: Recipe, source: Source) -> None:
             recipe.left_out['tools/export_student.py'] = str(error)
 
 
+def _from_teacher(source: Source) -> dict[str, dict]:
+    """Return the terms to try between the teacher and another network."""
+    same_cells = source.cells == source.view_ratio
+    return source.task.different_network_terms | (
+        source.task.same_priors_terms if same_cells else {}
+    )
+
+
 def _model(plain: PlainConfig) -> dict[str, Any]:
     return with_preprocessor(plain.cfg.model, plain.cfg.get('data_preprocessor'))
 
 
 def _distiller(source: Source, student: dict, teacher: dict, **options: Any) -> dict[str, Any]:
     sides = dict(student=student, teacher=dict(cfg=teacher))
-    return dict(type=source.task.distiller, ratio=source.ratio, **sides, **options)
+    return dict(type=source.task.distiller, ratio=source.view_ratio, **sides, **options)
 
 
 def _places(distiller: dict, name: str) -> set[str]:

@@ -40,18 +40,18 @@ def is_packing(value: Any) -> bool:
 
 
 def with_views(
-    pipeline: list[dict], ratio: Any, views: Sequence[str] = VIEWS, testing: bool = False
+    pipeline: list[dict], sizes: dict, views: Sequence[str] = VIEWS, testing: bool = False
 ) -> list[dict]:
     """Return a pipeline that makes views of the image directly before packing.
 
     Args:
         pipeline: A pipeline that packs. Not changed.
-        ratio: Side of the large image over the small one, as the config writes it.
+        sizes: Options of ``LowResolution``: ``ratio``, and ``enlarge`` if it is not 1.
         views: ``'hr'``, ``'lr'`` or both, which are packed as a pair.
         testing: Whether annotations that are loaded last, in the pixels of the file as some metrics
             need them, are loaded after the views; then the scale factor is packed, too.
     """
-    low = dict(type='LowResolution', ratio=ratio)
+    low = dict(type='LowResolution', **sizes)
     if views == VIEWS:
         pack = _pack_index(pipeline)
         paired = {**pipeline[pack], 'type': PAIRED[kind(pipeline[pack])]}
@@ -81,7 +81,7 @@ def _packing_scale(_: Place, transform: Any) -> Any:
 def derived(
     name: str,
     pipeline: list[dict],
-    ratio: Any,
+    sizes: dict,
     views: Sequence[str] = VIEWS,
     testing: bool = False,
     added: int = 1,
@@ -91,12 +91,12 @@ def derived(
     Args:
         name: Name of the variable that holds the pipeline.
         pipeline: The pipeline without views.
-        ratio: As in :func:`with_views`.
+        sizes: As in :func:`with_views`.
         views: As in :func:`with_views`.
         testing: As in :func:`with_views`.
         added: 1 if the variable has a ``LowResolution`` already, otherwise 0.
     """
-    new, base = with_views(pipeline, ratio, views, testing), f'_base_.{name}'
+    new, base = with_views(pipeline, sizes, views, testing), f'_base_.{name}'
     if kind(pipeline[-1]) == TTA:
         groups, inner = pipeline[-1]['transforms'], f'{base}[-1].transforms'
         changed = _around(new[-1]['transforms'], groups, inner, added)

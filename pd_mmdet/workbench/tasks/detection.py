@@ -105,6 +105,13 @@ def _head_term(tap: str, loss: str) -> dict:
     return dict(student=tap, teacher=tap, loss=dict(type=loss), weight=1.0)
 
 
+DENSE_HEAD_TERMS = dict(
+    cls=_head_term('bbox_head', 'DenseHeadClsLoss'),
+    box=_head_term('bbox_head', 'DenseHeadBoxLoss'),
+    rpn_cls=_head_term('rpn_head', 'DenseHeadClsLoss'),
+    rpn_box=_head_term('rpn_head', 'DenseHeadBoxLoss'),
+)
+
 DETECTION = Task(
     name='Detection',
     kind='detector',
@@ -120,12 +127,10 @@ DETECTION = Task(
     preprocessor_in_model=True,
     fixed_size=False,
     different_network_terms=dict(pkd=_neck_term('neck')),
+    same_priors_terms=DENSE_HEAD_TERMS,
     same_network_terms=dict(
         pkd=_neck_term('neck.afp'),
-        cls=_head_term('bbox_head', 'DenseHeadClsLoss'),
-        box=_head_term('bbox_head', 'DenseHeadBoxLoss'),
-        rpn_cls=_head_term('rpn_head', 'DenseHeadClsLoss'),
-        rpn_box=_head_term('rpn_head', 'DenseHeadBoxLoss'),
+        **DENSE_HEAD_TERMS,
         roi_cls=_head_term('roi_head.bbox_head', 'RoIHeadClsLoss'),
         roi_box=_head_term('roi_head.bbox_head', 'RoIHeadBoxLoss'),
     ),

@@ -30,20 +30,22 @@ def small_detector(model: dict, ratio: Fraction) -> dict[str, Any]:
 
     Args:
         model: The detector's config for the large image. Not changed.
-        ratio: Side of the large image over the small one.
+        ratio: Side of the large image over that of the image that the detector reads.
 
     Returns:
         Values that a config which inherits this one sets, with remarks for its text.
     """
     changes: dict[str, Any] = {}
+    backbone = unfrozen(model.get('backbone', {}))
+    if backbone:
+        changes['backbone'] = backbone
+    if ratio == 1:
+        return changes
     preprocessor = _small_batches(model.get('data_preprocessor') or {}, ratio)
     if 'pad_size_divisor' in preprocessor and 'mask' in str(model):
         preprocessor['pad_mask'] = True
     if preprocessor:
         changes['data_preprocessor'] = preprocessor
-    backbone = unfrozen(model.get('backbone', {}))
-    if backbone:
-        changes['backbone'] = backbone
     for name in ('rpn_head', 'bbox_head'):
         anchors = _small_anchors(model.get(name), ratio)
         if anchors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -43,6 +43,7 @@ class Task:
         fixed_size: Whether the ratio must divide the sides to which a pipeline crops.
         different_network_terms: Terms that a recipe tries between networks with heads of their
             own (teacher → assistant, teacher → student).
+        same_priors_terms: Further ones for networks whose heads have as many cells.
         same_network_terms: Terms that a recipe tries between the student and its assistant.
         student_weight: Factor of the student's own losses beside these terms.
         isrd_weight: Gives the weight of ISRD for a ratio.
@@ -100,6 +101,7 @@ class Task:
     tta_model: dict[str, Any]
 
     assistant: str | None = None
+    same_priors_terms: Terms = field(default_factory=dict)
     student_weight: float = 1.0
     one_stage_note: str = ''
     pipeline_note: str = ''
