@@ -153,7 +153,8 @@ def trained_as(model: Distiller) -> dict[str, str | None]:
 
     Returns:
         ``version`` of this package, class name of the ``distiller``, ``view`` that the student
-        reads, ``ratio`` such as '2' or '3/2', and ``teacher_fingerprint`` (None without a teacher).
+        reads, ``ratio`` of the views such as '2' or '3/2', and ``teacher_fingerprint`` (None
+        without a teacher).
     """
     # The first class is made at run time from the distiller's and the student's class.
     _, distiller, *_ = type(model).__mro__

@@ -14,7 +14,13 @@ from mmengine.config import ConfigDict
 from mmengine.hub import get_config
 
 import pd_mmdet  # noqa: F401
-from pd_mmdet.workbench.deployed_data import deployed_pipeline, makes_small, stock_dataset
+from pd_mmdet.transforms import LowResolution
+from pd_mmdet.workbench.deployed_data import (
+    deployed_pipeline,
+    makes_small,
+    small_file,
+    stock_dataset,
+)
 
 register_all_modules()
 LOAD = dict(type='LoadImageFromFile')
@@ -155,7 +161,9 @@ def test_pipelines_of_the_zoo():
     [
         (dict(type='MyTile', tile_size=(256, 256)), r'MyTile\(tile_size=\(256, 256\)\)'),
         (dict(type='Albu', transforms=[dict(type='RandomCrop', height=200, width=200)]), 'height='),
-        (dict(type='LowResolution', ratio=4), r"ratio=4\), but .* at ratio 2"),
+        (dict(type='LowResolution', ratio=4), r"ratio=4, enlarge=1\), but .* at ratio 2"),
+        (dict(type='LowResolution', ratio=2, enlarge=2), r"ratio=2, enlarge=2\), but .* ratio 2"),
+        (dict(type='LowResolution', ratio=2, enlarge=3), r"enlarge=3 with ratio=2"),
     ],
 )  # fmt: skip
 def test_refused(transform, named):
@@ -178,3 +186,86 @@ def test_a_group_of_test_time_augmentation_that_makes_views_goes():
     tta = deployed_pipeline([LOAD, dict(type='TestTimeAug', transforms=groups)], 2)[-1]
     names = [[step['type'] for step in group] for group in tta['transforms']]
     assert names == [['RandomFlip'], ['PackDetInputs']]
+
+
+# Enlarged
+
+ENLARGED = pytest.mark.parametrize(
+    ('ratio', 'enlarge'), [(2, 2), (4, 2), (4, 4), ('3/2', '3/2'), (3, 1.5), (4, '8/3')]
+)
+
+
+@ENLARGED
+def test_a_small_file_is_enlarged_as_in_training(tmp_path, ratio, enlarge):
+    """Bit for bit where the photograph is as large as it is read."""
+    photograph = np.random.default_rng(0).integers(0, 256, (120, 180, 3), np.uint8)
+    files = tmp_path / 'large.png', tmp_path / 'small.png'
+    small = LowResolution(ratio, views=['lr'])(dict(img=photograph.copy()))['img']
+    for file, image in zip(files, (photograph, small)):
+        cv2.imwrite(str(file), image)
+    low = LowResolution(ratio, views=['lr'], enlarge=enlarge)
+    step = dict(type='LowResolution', ratio=ratio, views=['lr'], enlarge=enlarge)
+    resize = dict(type='Resize', scale=(180, 120))
+    for resizes in ([resize], [resize | dict(keep_ratio=True)], [dict(RELATIVE)], []):
+        pipeline = [LOAD, *resizes, step, dict(type='PackDetInputs')]
+        deployed = deployed_pipeline(pipeline, low.view_ratio)
+        large, found = (read(each, file) for each, file in zip((pipeline, deployed), files))
+        assert torch.equal(found['inputs'], large['inputs'])
+        assert found['data_samples'].img_shape == large['data_samples'].img_shape
+        # Predictions come back in pixels of the small file.
+        factor = float(Fraction(ratio)) * np.array(large['data_samples'].scale_factor)
+        assert found['data_samples'].scale_factor == pytest.approx(tuple(factor))
+
+
+RELATIVE = dict(type='Resize', scale_factor=1.0)
+TWICE = dict(type='LowResolution', ratio=4, enlarge=2, views=['lr'])
+
+
+@pytest.mark.parametrize(
+    'steps, expected',
+    [
+        # What comes before the first resize is in pixels of the file, of a quarter.
+        ([dict(type='RandomCrop', crop_size=(96, 64)), dict(type='Resize', scale=(96, 64)),
+          dict(type='RandomCrop', crop_size=(48, 32))],
+         [dict(type='RandomCrop', crop_size=(24, 16)), dict(type='Resize', scale=(48, 32)),
+          dict(type='RandomCrop', crop_size=(24, 16))]),
+        ([dict(type='Mosaic', img_scale=(64, 64)), dict(type='Resize', scale=(64, 64))],
+         [dict(type='Mosaic', img_scale=(16, 16)), dict(type='Resize', scale=(32, 32))]),
+        # One that resizes by a factor resizes the small file.
+        ([dict(type='Resize', scale_factor=(0.5, 0.25))],
+         [dict(type='Resize', scale_factor=(1.0, 0.5))]),
+        ([dict(type='RandomFlip', prob=0.5), dict(type='RandomResize', scale=(64, 64),
+                                                  ratio_range=(0.5, 2.0))],
+         [dict(type='RandomFlip', prob=0.5), dict(type='RandomResize', scale=(32, 32),
+                                                  ratio_range=(0.5, 2.0))]),
+        # Nothing resizes: the file is enlarged first.
+        ([dict(type='RandomCrop', crop_size=(96, 64))],
+         [dict(type='Resize', scale_factor=2.0), dict(type='RandomCrop', crop_size=(48, 32))]),
+        ([], [dict(type='Resize', scale_factor=2.0)]),
+    ],
+)  # fmt: skip
+def test_steps_of_an_enlarged_file(steps, expected):
+    annotations = dict(type='LoadAnnotations', with_bbox=True)
+    # In testing, annotations are loaded last, and stay in pixels of the file.
+    pipeline = [LOAD, *steps, TWICE, annotations, PACK]
+    last = [annotations, dict(type='PackDetInputs')]
+    assert deployed_pipeline(pipeline, 2) == [LOAD, *expected, *last]
+    pipeline = [LOAD, annotations, *steps, TWICE, PACK]
+    assert deployed_pipeline(pipeline, 2) == [LOAD, annotations, *expected, last[1]]
+
+
+def test_test_time_augmentation_of_an_enlarged_file():
+    groups = [[dict(type='RandomFlip', prob=1.0)], [TWICE], [PACK]]
+    pipeline = [LOAD, dict(type='TestTimeAug', transforms=groups)]
+    names = [step['type'] for step in deployed_pipeline(pipeline, 2)]
+    assert names == ['LoadImageFromFile', 'Resize', 'TestTimeAug']
+    groups[0] = [dict(type='Resize', scale=(side, side)) for side in (64, 96)]
+    _, tta = deployed_pipeline(pipeline, 2)
+    assert [step['scale'] for step in tta['transforms'][0]] == [(32, 32), (48, 48)]
+
+
+def test_the_size_of_the_files_is_found_in_any_part_of_a_config():
+    assert small_file(dict(dataset=dict(pipeline=[LOAD, TWICE]))) == (4, 2)
+    assert small_file([LOAD, dict(type='mmdet.LowResolution', ratio='3/2')]) == (Fraction(3, 2), 1)
+    assert small_file([LOAD, PACK]) is None
+    assert small_file(None) is None

@@ -9,6 +9,7 @@ from mmengine.registry import init_default_scope
 pytest.importorskip('mmpretrain')
 
 import pd_mmdet.classification  # noqa: E402, F401
+from pd_mmdet.transforms import LowResolution  # noqa: E402
 from pd_mmdet.workbench.deployed_data import deployed_pipeline  # noqa: E402
 
 LOAD = dict(type='LoadImageFromFile')
@@ -65,6 +66,47 @@ def test_it_speaks_of_mmpretrain_only():
     ]
     # No crop, no resize: a classifier needs no scale factor.
     assert deployed_pipeline([LOAD, low, PACK], 2) == [LOAD, dict(type='PackInputs')]
+
+
+WHOLE = CROP | dict(crop_size=216)  # a multiple of 3 and 4
+
+
+@pytest.mark.parametrize('crops', [[], [dict(type='CenterCrop', crop_size=96)], [EDGE, WHOLE]])
+@pytest.mark.parametrize('ratio, enlarge', [(2, 2), (4, 2), ('3/2', '3/2')])
+def test_a_small_file_is_enlarged_as_in_training(tmp_path, crops, ratio, enlarge):
+    large, small = str(tmp_path / 'large.png'), str(tmp_path / 'small.png')
+    image = np.random.RandomState(0).randint(0, 256, (288, 288, 3), dtype=np.uint8)
+    low = LowResolution(ratio, views=['lr'], enlarge=enlarge)
+    cv2.imwrite(large, image)
+    cv2.imwrite(small, LowResolution(ratio, views=['lr'])(dict(img=image.copy()))['img'])
+    step = dict(type='LowResolution', ratio=ratio, views=['lr'], enlarge=enlarge)
+    pipeline = [LOAD, *crops, step, PACK]
+    deployed = deployed_pipeline(pipeline, low.view_ratio)
+    read, lr = (
+        Compose(given)(dict(img_path=file))['inputs'].numpy().astype(int)
+        for given, file in ((deployed, small), (pipeline, large))
+    )
+    assert read.shape == lr.shape
+    # At the border of a crop the one knows the neighbours, the other repeats what is inside. What
+    # ResizeEdge made larger or smaller before is only alike.
+    if EDGE not in crops:
+        np.testing.assert_array_equal(read[:, 2:-2, 2:-2], lr[:, 2:-2, 2:-2])
+
+
+def test_the_steps_of_an_enlarged_file():
+    low = dict(type='LowResolution', ratio=4, enlarge=2)
+    pad = dict(type='RandomCrop', crop_size=32, padding=4)
+    names = [step['type'] for step in deployed_pipeline([LOAD, pad, low, PACK], 2)]
+    assert names == ['LoadImageFromFile', 'Resize', 'RandomCrop', 'PackInputs']
+    deployed = deployed_pipeline([pad, low, PACK], 2)  # images that a dataset has in memory
+    assert deployed[0] == dict(type='Resize', scale_factor=2.0)
+    assert deployed[1] == dict(type='RandomCrop', crop_size=16, padding=2)
+    assert deployed_pipeline([LOAD, EDGE, CROP, low, PACK], 2) == [
+        *(LOAD, EDGE | dict(scale=128), CROP | dict(crop_size=112), dict(type='PackInputs'))
+    ]
+    low = dict(type='LowResolution', ratio=4, enlarge='8/3')
+    with pytest.raises(ValueError, match='at ratio 4 and enlarge 8/3 .* multiples of 12'):
+        deployed_pipeline([LOAD, EDGE, CROP, low, PACK], 1.5)
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def notes(made: dict[str, str], images: int) -> str:
         f'and post-processing; times are medians on a {made["device"].upper()}, with all networks '
         'measured in turn: compare them only with each other. A multiplication and its addition '
         f'are one FLOP. Bytes: the mean of {images} validation images as large as the network '
-        'reads them.'
+        'reads them; if it reads them enlarged, as large as they are before.'
     )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from fractions import Fraction
 
 import cv2
 import numpy as np
 from mmengine.dataset import BaseDataset
 
+from ...hooks.samples import transforms_of
+from ...transforms import LowResolution
 from ...transforms.degradation import JPEG_CHANNELS, is_8_bit, to_dtype
 
 PNG_CHANNELS = (*JPEG_CHANNELS, (4,))
@@ -18,6 +22,9 @@ def bytes_per_image(
 ) -> dict[str, float | None]:
     """Measure the mean size of encoded images of a dataset, as large as the detector reads them.
 
+    An image that ``LowResolution`` enlarges is encoded as small as it is before: a link carries
+    that.
+
     Args:
         dataset: Its items have ``inputs`` (C, H, W); three channels are BGR.
         jpeg_qualities: Qualities from 1 to 100.
@@ -27,6 +34,7 @@ def bytes_per_image(
         ``png`` and ``jpeg<quality>``, in bytes; None for a format that cannot encode the images.
         Both encode one or three channels of 8 bits, PNG also four channels and 16 bits.
     """
+    dataset = _without_enlarging(dataset)
     number = min(number, len(dataset))
     formats = {'png': ('.png', [])} | {
         f'jpeg{quality}': ('.jpg', [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -39,6 +47,16 @@ def bytes_per_image(
         for name, (ending, options) in formats.items():
             sizes[name].append(_encoded_size(image, ending, options))
     return {name: None if None in each else sum(each) / number for name, each in sizes.items()}
+
+
+def _without_enlarging(dataset: BaseDataset) -> BaseDataset:
+    """Return a copy of a dataset whose small images stay small."""
+    dataset = copy.deepcopy(dataset)
+    for transform in transforms_of(dataset):
+        if isinstance(transform, LowResolution):
+            transform.enlarge = Fraction(1)
+            transform.min_side = 1  # it is that of the enlarged image
+    return dataset
 
 
 def _encoded_size(image: np.ndarray, ending: str, options: list[int]) -> int | None:

@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterable
 from datetime import date
+from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
 from statistics import mean, stdev
@@ -17,6 +18,7 @@ from mmengine.config import Config
 from terminaltables import AsciiTable, GithubFlavoredMarkdownTable
 
 from ...ratio import parse_ratio
+from ..deployed_data import small_file
 from ..tasks import task_of
 
 METRICS = {
@@ -43,17 +45,24 @@ def results(recipe: Path, student_cfg: Config, rows: list[dict[str, Any]]) -> di
 
     Args:
         recipe: Folder of its configs.
-        student_cfg: The student's config, with ``default_scope`` and ``model.ratio``.
+        student_cfg: The student's config, with ``default_scope``. Its training data have
+            ``LowResolution``; without it, the files are as small as ``model.ratio`` says.
         rows: See :func:`stage_row`.
     """
-    ratio = parse_ratio(student_cfg.model.ratio)
+    views = parse_ratio(student_cfg.model.ratio, allow_one=True)
+    ratio, enlarge = small_file(student_cfg.get('train_dataloader')) or (views, Fraction(1))
     scope = task_of(student_cfg).scope
     return dict(
         recipe=recipe.resolve().name,
-        ratio=int(ratio) if ratio.denominator == 1 else float(ratio),
+        ratio=_number(ratio),
+        enlarge=_number(enlarge),
         rows=rows,
         environment=environment(scope) | dict(command=shlex.join(['python', *sys.argv])),
     )
+
+
+def _number(value: Fraction) -> int | float:
+    return int(value) if value.denominator == 1 else float(value)
 
 
 def environment(scope: str) -> dict[str, str]:
@@ -83,6 +92,8 @@ def write(content: dict[str, Any], notes: str, work_dir: Path) -> str:
         notes = f'{notes}\n{SETS}'
     environment = ', '.join(f'{key} {value}' for key, value in content['environment'].items())
     title = f'{content["recipe"]}, ratio {content["ratio"]}'
+    if content['enlarge'] != 1:
+        title += f', enlarge {content["enlarge"]}'
     paragraphs = [f'# {title}', right_aligned(cells, GithubFlavoredMarkdownTable), notes]
     (work_dir / 'results.md').write_text(
         '\n\n'.join([*paragraphs, f'Made with {environment}.']) + '\n', encoding='utf-8'

@@ -26,6 +26,7 @@ from torch import nn
 
 from pd_mmdet.checkpoint import load_data
 from pd_mmdet.transforms import LowResolution
+from pd_mmdet.workbench.configs import walk
 from pd_mmdet.workbench.export import export_student
 from tests.helpers import ROOT
 from tests.helpers.glyphs import make_glyphs
@@ -245,6 +246,43 @@ def test_the_distiller_finds_the_same_in_large_files(trained, distiller, large, 
     for own, other in zip(found, expected):
         torch.testing.assert_close(own['bboxes'], 2 * other['bboxes'])
         torch.testing.assert_close(own['scores'], other['scores'])
+
+
+@pytest.mark.parametrize('ratio, enlarge', [(2, 2), (4, 2)])
+def test_a_student_of_enlarged_images_reads_small_files(trained, large, tmp_path, ratio, enlarge):
+    """The exported detector enlarges the file itself; LowResolution had made it smaller before."""
+    options = Config.fromfile(trained.config).to_dict()
+    for _, low in walk(options):
+        if isinstance(low, dict) and low.get('type') == 'LowResolution':
+            low.update(ratio=ratio, enlarge=enlarge)
+    cfg = Config(options)
+    cfg.model.ratio = cfg.model.teacher.cfg.ratio = ratio // enlarge
+    cfg.dump(tmp_path / 'student.py')
+    checkpoint = save(tmp_path / 'student.py', tmp_path / 'fresh.pth')
+    files = sorted((large / 'val').iterdir())
+    distiller = MODELS.build(cfg.model)
+    distiller.load_state_dict(load_data(checkpoint)['state_dict'])
+    expected = predictions(distiller, cfg.test_dataloader.dataset.pipeline, files)
+
+    small = [tmp_path / file.name for file in files]
+    for file, large_file in zip(small, files):
+        views = LowResolution(ratio, views=['lr'])(dict(img=cv2.imread(str(large_file))))
+        cv2.imwrite(str(file), views['img'])
+    exported = export_student(tmp_path / 'student.py', checkpoint, tmp_path / 'out')
+    plain = Config.fromfile(exported[0])
+    pipeline = plain.test_dataloader.dataset.pipeline
+    assert 'LowResolution' not in str(plain) and plain.model.type == 'RetinaNet'
+    assert [step.scale for step in pipeline if step.type == 'Resize'] == [
+        (160 * enlarge // ratio,) * 2
+    ]
+    detector = MODELS.build(plain.model)
+    detector.load_state_dict(torch.load(exported[1], weights_only=True)['state_dict'])
+    found = predictions(detector, pipeline, small)
+    assert all(len(sample['scores']) > 50 for sample in found)
+    for own, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(ratio * own['bboxes'], other['bboxes'])
+        assert torch.equal(own['scores'], other['scores'])
+        assert torch.equal(own['labels'], other['labels'])
 
 
 # The files

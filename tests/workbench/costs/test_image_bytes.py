@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.dataset import BaseDataset
 
 from pd_mmdet.workbench.costs.image_bytes import bytes_per_image
 
@@ -15,6 +16,22 @@ def dataset() -> list[dict]:
 def test_images_are_evenly_spaced():
     (first, _) = data = dataset()
     assert bytes_per_image(data, [], 1) == bytes_per_image([first], [], 1)
+
+
+def test_an_enlarged_image_costs_what_the_small_one_costs():
+    small, enlarged = noise((32, 48, 3)), noise((32, 48, 3), enlarge=4)
+    assert bytes_per_image(enlarged, [90], 1) == bytes_per_image(small, [90], 1)
+    assert enlarged[0]['inputs'].shape == (3, 32, 48)  # as it was
+    # Also where the small image alone would be refused as too small.
+    assert bytes_per_image(noise((16, 48, 3), enlarge=4), [], 1)['png'] < 300
+
+
+def noise(shape: tuple[int, ...], **options: object) -> BaseDataset:
+    low = dict(type='LowResolution', ratio=4, views=['lr'], min_side=8, **options)
+    dataset = BaseDataset(lazy_init=True, pipeline=[low, dict(type='PackDetInputs', meta_keys=())])
+    dataset.data_list = [dict(img=np.random.default_rng(0).integers(0, 256, shape, np.uint8))]
+    dataset.serialize_data, dataset._fully_initialized = False, True
+    return dataset
 
 
 @pytest.mark.parametrize(

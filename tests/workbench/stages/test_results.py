@@ -3,6 +3,7 @@ import json
 import pytest
 from mmengine.config import Config
 
+from pd_mmdet.transforms import LowResolution
 from pd_mmdet.workbench.stages import results as report
 from pd_mmdet.workbench.tasks.detection import AP_NAMES, NOTES
 
@@ -35,6 +36,25 @@ def test_files_and_table(tmp_path, ratio, written):
         assert cells in lines and cells.replace('student', 'teacher').replace('4000', '–') in lines
     assert all(f'{part} ' in markdown for part in read['environment'])
     assert NOTES in markdown and NOTES in screen
+
+
+@pytest.mark.parametrize(
+    'options, ratio, enlarge, title',
+    [
+        (dict(ratio=2), 2, 1, 'ratio 2'),
+        (dict(ratio=4, enlarge='8/3'), 4, pytest.approx(8 / 3), 'ratio 4, enlarge 2.66'),
+        (dict(ratio=2, enlarge=2), 2, 2, 'ratio 2, enlarge 2'),
+    ],
+)
+def test_the_ratio_is_that_of_the_files(tmp_path, options, ratio, enlarge, title):
+    """The distiller knows the ratio of the views only."""
+    low = LowResolution(**options)
+    pipeline = [dict(type='LowResolution', **options)]
+    data = dict(dataset=dict(type='RepeatDataset', dataset=dict(pipeline=pipeline)))
+    cfg = Config(dict(model=dict(ratio=str(low.view_ratio)), train_dataloader=data))
+    content = report.results(tmp_path, cfg, [ROW])
+    assert content['ratio'] == ratio and content['enlarge'] == enlarge
+    assert f'{tmp_path.name}, {title}' in report.write(content, NOTES, tmp_path).splitlines()[0]
 
 
 def test_table_of_classifiers():
