@@ -33,6 +33,7 @@ from .deployed_data import (
 from .load_config import load_config
 from .tasks import Task, task_of
 
+SUB_CELLS = 'SubCellDetector'
 KEPT = (
     'default_scope',
     'custom_imports',
@@ -61,7 +62,8 @@ def export_student(
 
     A student becomes a plain model of MMDetection or MMPretrain: neither file needs this package,
     and the pipelines read files that are small. An assistant reads the large image; that of a
-    detector (:class:`AFPDetector`) needs this package, and its config imports it. If the training
+    detector (:class:`AFPDetector`) needs this package, and its config imports it. So does a student
+    with sub-cells (:class:`SubCellDetector`). If the training
     used EMA, the averaged weights are taken: they are those that were validated.
 
     Args:
@@ -201,9 +203,7 @@ def _deployed_config(task: Task, cfg: dict) -> tuple[dict, list[str]]:
     model = with_preprocessor(distiller['student'], preprocessor)
     deployed = {key: cfg[key] for key in KEPT if key in cfg} | dict(model=model)
     if _is(task.assistant, model['type']):
-        deployed['custom_imports'] = dict(imports=[PACKAGE], allow_failed_imports=False) | (
-            cfg.get('custom_imports') or {}
-        )
+        deployed['custom_imports'] = _with_package(cfg.get('custom_imports'))
         return deployed, [
             f'An assistant: it reads large images, and needs the package {PACKAGE}, which this '
             'config imports.'
@@ -211,21 +211,34 @@ def _deployed_config(task: Task, cfg: dict) -> tuple[dict, list[str]]:
     small = distiller.get('view', 'lr') == 'lr'
     change = partial(deployed_pipeline, ratio=distiller['ratio']) if small else without_views
     deployed = replace(deployed, partial(_changed_pipeline, change))
-    notes = [
-        f'A distilled student, plain {task.library}: its pipelines read files that are small.'
-        if small
-        else f'A distilled assistant, plain {task.library}: it reads large images.'
-    ]
-    imports = _other_imports(deployed.pop('custom_imports', None))
+    has_cells = _is(SUB_CELLS, model['type'])
+    imports = (_with_package if has_cells else _other_imports)(deployed.pop('custom_imports', None))
     if imports:
         deployed['custom_imports'] = imports
+    notes = [_note(task, small, has_cells)]
     return _without_package(task, deployed, notes), notes
+
+
+def _note(task: Task, small: bool, has_cells: bool) -> str:
+    kind = 'a head with sub-cells' if has_cells else f'plain {task.library}'
+    if small:
+        note = f'A distilled student, {kind}: its pipelines read files that are small.'
+    else:
+        note = f'A distilled assistant, {kind}: it reads large images.'
+    if has_cells:
+        note += f' Sub-cells need the package {PACKAGE}, which this config imports.'
+    return note
 
 
 def _changed_pipeline(change: Callable[[list], list], place: Place, value: Any) -> Any:
     """Change a pipeline that makes the views; return any other value as it is."""
     is_pipeline = place and place[-1] in ('pipeline', 'tta_pipeline')
     return change(value) if is_pipeline and makes_small(value) else value
+
+
+def _with_package(imports: dict | None) -> dict:
+    """Return ``custom_imports`` with this package, if there were none."""
+    return dict(imports=[PACKAGE], allow_failed_imports=False) | (imports or {})
 
 
 def _other_imports(imports: dict | None) -> dict | None:
@@ -242,13 +255,13 @@ def _without_package(task: Task, cfg: dict, notes: list[str]) -> dict:
     """Return a config in which each dataset of this package is the one that it extends.
 
     Raises:
-        ValueError: The config has another part of this package.
+        ValueError: The config has another part of this package that is no head with sub-cells.
     """
     registered = set(_registered(task.scope))
 
     def stock(place: Place, value: Any) -> Any:
         name = str(value.get('type')).rpartition('.')[2] if isinstance(value, dict) else None
-        if name not in registered:
+        if name not in registered or name == SUB_CELLS:
             return value
         dataset = stock_dataset(value)
         if not dataset:

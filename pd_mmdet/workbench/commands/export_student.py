@@ -5,7 +5,8 @@ inferencers take them without this package. The pipelines are for files that are
 Resize to the small scale, and no LowResolution. Averaged weights (EMA) are taken where the training
 had them; what is for training only is left out.
 
-An assistant reads large images. A detector's assistant (an AFPDetector) still needs this package.
+An assistant reads large images. A detector's assistant (an AFPDetector),
+and a student with sub-cells (a SubCellDetector), still need this package.
 """
 
 import argparse

@@ -248,8 +248,10 @@ def test_the_distiller_finds_the_same_in_large_files(trained, distiller, large, 
         torch.testing.assert_close(own['scores'], other['scores'])
 
 
-@pytest.mark.parametrize('ratio, enlarge', [(2, 2), (4, 2)])
-def test_a_student_of_enlarged_images_reads_small_files(trained, large, tmp_path, ratio, enlarge):
+@pytest.mark.parametrize('ratio, enlarge, cells', [(2, 2, 1), (4, 2, 1), (4, 2, 2), (2, 1, 2)])
+def test_a_student_with_any_knobs_reads_small_files(
+    trained, large, tmp_path, ratio, enlarge, cells
+):
     """The exported detector enlarges the file itself; LowResolution had made it smaller before."""
     options = Config.fromfile(trained.config).to_dict()
     for _, low in walk(options):
@@ -257,6 +259,9 @@ def test_a_student_of_enlarged_images_reads_small_files(trained, large, tmp_path
             low.update(ratio=ratio, enlarge=enlarge)
     cfg = Config(options)
     cfg.model.ratio = cfg.model.teacher.cfg.ratio = ratio // enlarge
+    if cells > 1:
+        divided = dict(type='SubCellDetector', cells=cells, detector=cfg.model.student)
+        cfg.model.student = cfg.model.teacher.cfg.detector = divided
     cfg.dump(tmp_path / 'student.py')
     checkpoint = save(tmp_path / 'student.py', tmp_path / 'fresh.pth')
     files = sorted((large / 'val').iterdir())
@@ -271,7 +276,11 @@ def test_a_student_of_enlarged_images_reads_small_files(trained, large, tmp_path
     exported = export_student(tmp_path / 'student.py', checkpoint, tmp_path / 'out')
     plain = Config.fromfile(exported[0])
     pipeline = plain.test_dataloader.dataset.pipeline
-    assert 'LowResolution' not in str(plain) and plain.model.type == 'RetinaNet'
+    assert 'LowResolution' not in str(plain) and 'AFP' not in str(plain)
+    if cells > 1:
+        assert plain.model.type == 'SubCellDetector' and 'pd_mmdet' in plain.custom_imports.imports
+    else:
+        assert plain.model.type == 'RetinaNet' and 'custom_imports' not in plain
     assert [step.scale for step in pipeline if step.type == 'Resize'] == [
         (160 * enlarge // ratio,) * 2
     ]
