@@ -34,19 +34,19 @@ class Source:
         student: The student's config, on the large image.
         teacher: The teacher's config.
         ratio: Side of the large image over the small one.
-        enlarge: Side of the image that the student reads over that of the small one.
-        cells: Sub-cells along each side of a cell of the student's head.
         name: Name of the recipe, from which the default places of checkpoints follow.
         teacher_checkpoint: The teacher's weights, where they are there already.
+        enlarge: Side of the image that the student reads over that of the small one.
+        cells: Sub-cells along each side of a cell of the student's head.
     """
 
     student: PlainConfig
     teacher: PlainConfig
     ratio: Fraction
-    enlarge: Fraction
-    cells: int
     name: str
     teacher_checkpoint: str | None = None
+    enlarge: Fraction = Fraction(1)
+    cells: int = 1
 
     @property
     def view_ratio(self) -> Fraction:

@@ -115,7 +115,7 @@ def make_recipe(
     check_same_task(*plain)
     init_default_scope(task_of(plain[0].cfg).scope)
     check_same_classes(*plain)
-    source = Source(*plain, exact, enlarge, cells, out.resolve().name, teacher_checkpoint)
+    source = Source(*plain, exact, out.resolve().name, teacher_checkpoint, enlarge, cells)
     _check_cells(source)
     _check_sizes(source)
     with _emptied_if_it_fails(out):

@@ -19,7 +19,8 @@ from pd_mmdet.workbench.tasks.detection import DETECTION
 from tests.helpers import ROOT
 
 CONFIGS = ROOT / 'configs'
-FILES = ['baseline.py', 'assistant.py', 'student.py']
+STAGES = ['baseline', 'assistant', 'student']
+FILES = [f'{stage}.py' for stage in STAGES]
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +63,58 @@ def test_terms_of_the_stages(pair, tmp_path):
     assert models['student'].terms.pkd.teacher == 'neck.afp'
     assert models['student'].isrd == models['one_stage'].isrd == dict(weight=0.5)
     assert 'isrd' not in models['assistant']
+
+
+def low_resolution(cfg: Config) -> dict:
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    return next(dict(step) for step in pipeline if step.type == 'LowResolution')
+
+
+@pytest.mark.parametrize('ratio, enlarge, cells', [(4, 2, 2), (2, 2, 1), (2, 1, 2)])
+def test_knobs(pair, tmp_path, ratio, enlarge, cells):
+    """With k = u·c the heads of teacher and assistant have the same priors."""
+    made = make_recipe(*pair, ratio, tmp_path / 'out', enlarge=enlarge, cells=cells)
+    assert made.files == FILES and made.left_out == {}
+    stages = {name: read_stage(tmp_path / 'out', name) for name in (*STAGES, 'one_stage')}
+    models = {name: cfg.model for name, cfg in stages.items()}
+    for name, views in dict(assistant=['hr'], student=None, baseline=['lr']).items():
+        low = low_resolution(stages[name])
+        assert (low['ratio'], low.get('enlarge', 1), low.get('views')) == (ratio, enlarge, views)
+    for name in ('assistant', 'student', 'one_stage'):
+        assert models[name].ratio == ratio / enlarge
+        assert {*models[name].terms} == {'pkd', 'cls', 'box'}
+    assert models['assistant'].student.ratio == models['student'].teacher.cfg.ratio
+    student = models['student'].student
+    assert student == models['baseline'] == models['assistant'].student.detector
+    assert student.get('cells', 1) == cells
+    # The priors of the student, on the image that it reads, are those of the ceiling.
+    ceiling = MODELS.build(Config.fromfile(pair[0]).model)
+    head = MODELS.build(student).bbox_head
+    view_ratio = ratio // enlarge
+    priors = head.prior_generator.grid_priors([(8, 8)] * 3, device='cpu')
+    stock = ceiling.bbox_head.prior_generator.grid_priors([(8, 8)] * 3, device='cpu')
+    torch.testing.assert_close([level * view_ratio for level in priors], stock)
+
+
+def test_coarse_cells_do_not_learn_from_the_heads_of_the_teacher(pair, tmp_path):
+    make_recipe(*pair, 4, tmp_path / 'out', cells=2)
+    assert list(read_stage(tmp_path / 'out', 'assistant').model.terms) == ['pkd']
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(cells=3), 'cells=3 with ratio=2: .*at most 2 is right'),
+        (dict(cells=2, enlarge='3/2'), 'cells=2 with ratio=2, enlarge=3/2: .*at most 1 is right'),
+        (dict(cells=0), 'cells=0: must be a whole number'),
+        (dict(enlarge=4), 'enlarge=4 with ratio=2'),
+        (dict(enlarge='big'), 'enlarge must be a fraction'),
+    ],
+)
+def test_bad_knobs(options, message, pair, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        make_recipe(*pair, 2, tmp_path / 'out', **options)
+    assert not (tmp_path / 'out').exists()
 
 
 @pytest.mark.parametrize(

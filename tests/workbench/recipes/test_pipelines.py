@@ -18,6 +18,7 @@ INSIDE = [LOAD, PACK, FLIP, dict(type='Last')]
 LOADED = [LOAD, FLIP, dict(type='LoadAnnotations'), PACK]
 TTA = [LOAD, dict(type='TestTimeAug', transforms=[[FLIP, FLIP], [PACK]])]
 
+TWICE = dict(ratio=2)
 PACKED_ONLY = [dict(type='PackInputs')]  # of MMPretrain's CIFAR
 
 TTA_LOADED = [LOAD, dict(type='TestTimeAug', transforms=[[FLIP], LOADED[2:3], [PACK]])]
@@ -29,7 +30,7 @@ def low(views: list[str] | None) -> dict:
 
 @pytest.mark.parametrize('views, name', [(['hr'], 'mmdet.PackDetInputs'), (None, 'PackPaired')])
 def test_views_come_directly_before_packing(views, name):
-    arguments = (2, *([views] if views else []))
+    arguments = (TWICE, *([views] if views else []))
     *before, view, pack = with_views(LAST, *arguments)
     assert before == LAST[:-1] and view == low(views)
     assert pack == dict(PACK, type=name if views else 'PackPairedDetInputs')
@@ -41,37 +42,37 @@ def test_views_come_directly_before_packing(views, name):
 
 
 def test_each_library_has_its_own_packing():
-    *_, view, pack = with_views([LOAD, dict(type='PackInputs', meta_keys=('flip',))], 2)
+    *_, view, pack = with_views([LOAD, dict(type='PackInputs', meta_keys=('flip',))], TWICE)
     assert view == low(None) and pack == dict(type='PackPairedInputs', meta_keys=('flip',))
 
 
 def test_annotations_that_are_loaded_last_stay_in_pixels_of_the_file():
-    assert with_views(LOADED, 2, ['lr']) == [*LOADED[:3], low(['lr']), PACK]
-    found = with_views(LOADED, 2, ['lr'], testing=True)
+    assert with_views(LOADED, TWICE, ['lr']) == [*LOADED[:3], low(['lr']), PACK]
+    found = with_views(LOADED, TWICE, ['lr'], testing=True)
     assert found == [*LOADED[:2], low(['lr']), LOADED[2], PACK_SCALE]
-    groups = with_views(TTA_LOADED, 2, ['lr'], testing=True)[1]['transforms']
+    groups = with_views(TTA_LOADED, TWICE, ['lr'], testing=True)[1]['transforms']
     assert groups == [[FLIP], [low(['lr'])], LOADED[2:3], [PACK_SCALE]]
 
 
 def test_a_scale_that_is_packed_is_not_packed_twice():
     for pack in (PACK_SCALE, dict(type='PackDetInputs'), dict(type='PackInputs', meta_keys=())):
-        assert with_views([LOAD, pack], 2, ['lr'], testing=True) == [LOAD, low(['lr']), pack]
-    assert with_views([LOAD, PACK], 2, ['lr']) == [LOAD, low(['lr']), PACK]  # for training
+        assert with_views([LOAD, pack], TWICE, ['lr'], testing=True) == [LOAD, low(['lr']), pack]
+    assert with_views([LOAD, PACK], TWICE, ['lr']) == [LOAD, low(['lr']), PACK]  # for training
 
 
 @pytest.mark.parametrize('pipeline', [LAST, LOADED, INSIDE, TTA, TTA_LOADED, PACKED_ONLY])
 @pytest.mark.parametrize('added', [0, 1])
 @pytest.mark.parametrize('testing', [False, True])
 def test_in_terms_of_the_base_it_is_the_same(pipeline, added, testing, tmp_path):
-    base = with_views(pipeline, 2, ['lr'], testing) if added else pipeline
+    base = with_views(pipeline, TWICE, ['lr'], testing) if added else pipeline
     (tmp_path / 'base.py').write_text(config_text('Base.', dict(one=base)))
-    said = dict(_base_='./base.py', one=derived('one', pipeline, 2, ['hr'], testing, added))
+    said = dict(_base_='./base.py', one=derived('one', pipeline, TWICE, ['hr'], testing, added))
     if not testing and pipeline not in (TTA, TTA_LOADED):  # which are for testing
-        said['two'] = derived('one', pipeline, 2, added=added)
+        said['two'] = derived('one', pipeline, TWICE, added=added)
     (tmp_path / 'new.py').write_text(config_text('New.', said))
     cfg = Config.fromfile(tmp_path / 'new.py')
-    assert cfg.one == with_views(pipeline, 2, ['hr'], testing)
-    assert 'two' not in said or cfg.two == with_views(pipeline, 2)
+    assert cfg.one == with_views(pipeline, TWICE, ['hr'], testing)
+    assert 'two' not in said or cfg.two == with_views(pipeline, TWICE)
 
 
 def test_boxes_for_testing_are_those_of_the_stock_pipeline(tmp_path):
@@ -85,7 +86,9 @@ def test_boxes_for_testing_are_those_of_the_stock_pipeline(tmp_path):
         ([LOAD, resize, load, pack], [8, 16, 40, 48]),
         ([LOAD, load, resize, pack], [8, 16, 40, 48]),  # of the small image, half as large
     ):
-        found = Compose(with_views(pipeline, 2, ['lr'], testing=True))(dict(image))['data_samples']
+        found = Compose(with_views(pipeline, TWICE, ['lr'], testing=True))(dict(image))[
+            'data_samples'
+        ]
         assert found.gt_instances.bboxes.tensor.tolist() == [wanted]
         assert found.img_shape == (60, 80) and found.scale_factor == (1, 1)
 
