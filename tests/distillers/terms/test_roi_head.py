@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from copy import deepcopy
+from fractions import Fraction
 from functools import wraps
 
 import pytest
@@ -134,16 +135,17 @@ def term_values(student, teacher, calls, feats, scale):
 
 
 @pytest.mark.parametrize('name', MAIN)
-@pytest.mark.parametrize('ratio', [2, '4/3'])
-def test_the_assistant_judges_the_rois_of_the_student(name, ratio):
+@pytest.mark.parametrize(('ratio', 'enlarge'), [(2, 1), ('4/3', 1), (2, 2)])
+def test_the_assistant_judges_the_rois_of_the_student(name, ratio, enlarge):
     cfg = detector(name)
     cfg.data_preprocessor.update(pad_size_divisor=1)  # both pad alone as they do together
-    teacher = assistant(cfg, ratio)
-    model = with_terms(cfg, teacher, ratio, cls=ROI_CLS, box=dict(HEAD, **ALL))
+    views = str(Fraction(ratio) / enlarge)
+    teacher = assistant(cfg, views)
+    model = with_terms(cfg, teacher, views, cls=ROI_CLS, box=dict(HEAD, **ALL))
     student, other = alone(model, cfg), alone(model.teacher.model, teacher)
-    data = batch(ratio, masks=True)
+    data = batch(ratio, masks=True, enlarge=enlarge)
     with calls_of(student.roi_head) as calls:
-        lose(student, batch(ratio, views=('lr',), masks=True))
+        lose(student, batch(ratio, views=('lr',), masks=True, enlarge=enlarge))
     assert len(calls) == (3 if name == CASCADE else 1)
     with torch.no_grad():
         feats = other.extract_feat(images(other, data, 'hr'))

@@ -55,7 +55,8 @@ def test_both_views_side_by_side(browse, glyphs):
         assert drawn[(left != file).any(2)].mean() > 0.97
 
 
-def test_masks_and_one_channel():
+@pytest.mark.parametrize('enlarge', [1, 2])
+def test_masks_and_one_channel(enlarge):
     masks = np.zeros((1, 64, 96), dtype=np.uint8)
     masks[0, 16:48, 24:72] = 1
     results = dict(
@@ -67,7 +68,7 @@ def test_masks_and_one_channel():
         gt_bboxes_labels=np.zeros(1, dtype=int),
         gt_masks=BitmapMasks(masks, 64, 96),
     )
-    item = PackPairedDetInputs(meta_keys=())(LowResolution(2)(results))
+    item = PackPairedDetInputs(meta_keys=())(LowResolution(2, enlarge=enlarge)(results))
     visualizer = VISUALIZERS.build(dict(type='DetLocalVisualizer', name='masks'))
     visualizer.dataset_meta = dict(classes=('a',), palette=[(255, 0, 0)])
     left, right = np.split(drawn(visualizer, item), 2, axis=1)
