@@ -18,6 +18,8 @@ from .configs import annotations_of, light, read_config
 from .pipelines import check_pipelines
 from .stand_ins import stand_ins
 
+CELLS = 2
+
 
 class Verdict(NamedTuple):
     """The result of a check.
@@ -28,11 +30,13 @@ class Verdict(NamedTuple):
             detector's prediction fails in MMDetection), ``'broken'`` (MMDetection cannot build it)
             or ``'fails'``.
         reason: Why it is not aligned.
+        cells: Why its head cannot have sub-cells; '' if it can, None if that was not tried.
     """
 
     config: str
     status: str
     reason: str = ''
+    cells: str | None = None
 
 
 def prepare_process() -> None:
@@ -47,7 +51,8 @@ def prepare_process() -> None:
 def check_config(name: str, ratio: Fraction) -> Verdict:
     """Build a config of the zoo and its assistant, check invariants 1 to 4, and predict.
 
-    The config's pipelines are tried, too, with ``LowResolution`` in them.
+    The config's pipelines are tried, too, with ``LowResolution`` in them. A config that is aligned
+    is checked with sub-cells, too.
     """
     try:
         cfg = read_config(name)
@@ -66,19 +71,37 @@ def check_config(name: str, ratio: Fraction) -> Verdict:
         check_pipelines(cfg, annotations, ratio)
     except ValueError as error:
         return Verdict(name, 'fails', f'stock pipelines: {_first_line(error)}')
-    for number, check in CHECKS:
-        try:
-            with stand_ins():
-                check(pair)
-        except Exception as error:
-            return Verdict(name, 'fails', f'invariant {number}: {_first_line(error)}')
+    failure = _failure(pair)
+    if failure:
+        return Verdict(name, 'fails', failure)
     try:
         with cpu_operators():
             pair.read(pair.student, pair.odd_shapes, Fraction(1))
     except Exception as error:
         reason = f"AFP aligns it, but MMDetection's own prediction ends in {_first_line(error)}"
         return Verdict(name, 'cannot predict', reason)
-    return Verdict(name, 'aligned')
+    if ratio < CELLS:
+        return Verdict(name, 'aligned')
+    try:
+        divided = dict(type='SubCellDetector', detector=model_cfg, cells=CELLS)
+        pair = Pair.build(divided, ratio, annotations)
+    except NotImplementedError as error:
+        return Verdict(name, 'aligned', cells=str(error).partition(': ')[2])
+    failure = _failure(pair)
+    if failure:
+        return Verdict(name, 'fails', f'with sub-cells: {failure}')
+    return Verdict(name, 'aligned', cells='')
+
+
+def _failure(pair: Pair) -> str:
+    """Check the invariants; return the first failure, or ''."""
+    for number, check in CHECKS:
+        try:
+            with stand_ins():
+                check(pair)
+        except Exception as error:
+            return f'invariant {number}: {_first_line(error)}'
+    return ''
 
 
 def _is_built(model_cfg: dict) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import mmdet
 
 from .chain import STEPS
-from .check import Verdict
+from .check import CELLS, Verdict
 
 CHAIN = '## The chain of commands'
 
@@ -55,7 +55,8 @@ def markdown(rows: Sequence[Row], unreadable: Sequence[str], command: str) -> st
         'Student and assistant are built from it, and checked on noise: the same state dict (1), '
         'outputs of the same shapes (2), the same priors (3), and of the same features the same '
         'losses, gradients and predictions (4). An aligned one has also predicted as it is in '
-        "MMDetection. The backbone is the config's own; heads have fewer "
+        'MMDetection, and was checked again with sub-cells, where its dense head can have them. '
+        "The backbone is the config's own; heads have fewer "
         'convolutions, samplers take fewer samples; operators that only a GPU has are replaced by '
         'plain ones. A family is a folder of configs in MMDetection.',
         '',
@@ -63,7 +64,10 @@ def markdown(rows: Sequence[Row], unreadable: Sequence[str], command: str) -> st
         '',
         '## Checked',
         '',
-        *_table(('config', 'stands for', 'of', 'AFP'), _combinations(rows)),
+        *_table(
+            ('config', 'stands for', 'of', 'AFP', f'{CELLS}×{CELLS} sub-cells'),
+            _combinations(rows),
+        ),
     ]
     if unreadable:
         names = ', '.join(f'`{name}`' for name in unreadable)
@@ -113,7 +117,7 @@ def _families(rows: Iterable[Row]) -> list[tuple]:
     kinds: defaultdict[str, Counter] = defaultdict(Counter)
     for row in rows:
         for config in row.configs:
-            kinds[family(config)][row.verdict[1:]] += 1
+            kinds[family(config)][row.verdict[1:3]] += 1
     return [(name, found.total(), _kinds(found)) for name, found in sorted(kinds.items())]
 
 
@@ -130,7 +134,13 @@ def _reason(status: str, reason: str) -> str:
 
 def _combinations(rows: Iterable[Row]) -> list[tuple]:
     return [
-        (row.verdict.config, len(row.configs), ', '.join(row.parts), _reason(*row.verdict[1:]))
+        (
+            row.verdict.config,
+            len(row.configs),
+            ', '.join(row.parts),
+            _reason(row.verdict.status, row.verdict.reason),
+            _step(row.verdict.cells),
+        )
         for row in sorted(rows, key=lambda row: row.verdict.config)
     ]
 

@@ -7,7 +7,9 @@ from tests.helpers import ROOT
 
 ROWS = [
     Row(
-        ('ATSS', 'FPN'), ['atss/a.py', 'atss/b.py', 'dyhead/c.py'], Verdict('atss/a.py', 'aligned')
+        ('ATSS', 'FPN'),
+        ['atss/a.py', 'atss/b.py', 'dyhead/c.py'],
+        Verdict('atss/a.py', 'aligned', cells=''),
     ),
     Row(('ATSS',), ['atss/c4.py'], Verdict('atss/c4.py', 'refused', 'no neck | none')),
     Row(('DETR',), ['detr/d.py'], Verdict('detr/d.py', 'refused', 'queries')),
@@ -33,7 +35,8 @@ def test_page_has_a_row_for_each_family_and_each_combination():
     assert '| ssd | 2 | 1 cannot predict: AFP aligns it; 1 fails: invariant 4: other losses |' in (
         lines
     )
-    assert '| atss/a.py | 3 | ATSS, FPN | aligned |' in lines
+    assert '| atss/a.py | 3 | ATSS, FPN | aligned | ✓ |' in lines
+    assert '| detr/d.py | 1 | DETR | refused: queries | – |' in lines
     assert 'Made by `python tools/check_zoo.py`. ' + summary(ROWS) in page
     assert '`sort/x.py`' in page
 
