@@ -151,7 +151,8 @@ def test_heads_of_two_kinds_on_the_same_anchors():
 def test_points_at_other_places():
     told = (
         r'priors of level 0 of the student, points from \[4.0, 4.0\] every 8 pixels, times 2 '
-        r'are not those of level 1 of the teacher, points from \[0.0, 0.0\] every 16 pixels: .*strides'
+        r'are not those of level 1 of the teacher, points from \[0.0, 0.0\] every 16 pixels: '
+        '.*strides'
     )
     with pytest.raises(ValueError, match=told):
         with_terms(detector('FCOS'), detector('AutoAssign'), 'Cls')
