@@ -1,9 +1,12 @@
 import copy
+import re
 from functools import cache
 from importlib.util import find_spec
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
+import torch
 from mmdet.registry import MODELS
 from mmengine import registry
 from mmengine.config import Config
@@ -24,8 +27,9 @@ DETECTORS = [recipe for recipe in ALL if recipe not in CLASSIFIERS]
 SLIM = [recipe for recipe in DETECTORS if '_fpn_1x_' not in recipe.name]
 # Without MMPretrain the configs of classifiers cannot be read.
 RECIPES = ALL if find_spec('mmpretrain') else DETECTORS
-every_recipe = pytest.mark.parametrize('recipe', RECIPES, ids=lambda recipe: recipe.name)
-every_detector = pytest.mark.parametrize('recipe', DETECTORS, ids=lambda recipe: recipe.name)
+NAME = attrgetter('name')
+every_recipe = pytest.mark.parametrize('recipe', RECIPES, ids=NAME)
+every_detector = pytest.mark.parametrize('recipe', DETECTORS, ids=NAME)
 
 
 _read = cache(read_stage)
@@ -36,8 +40,16 @@ def read(recipe: Path, stage: str) -> Config:
     return copy.deepcopy(_read(recipe, stage))
 
 
-def ratios(pipeline: list[dict]) -> list:
-    return [step['ratio'] for step in pipeline if step['type'] == 'LowResolution']
+def knobs(recipe: Path) -> dict[str, int]:
+    """The numbers in a recipe's name: k, and u and c where they are not 1."""
+    named = re.findall(r'_([kuc])(\d+)', recipe.name[recipe.name.rindex('_k') :])
+    return dict(u=1, c=1) | {knob: int(number) for knob, number in named}
+
+
+def views(pipeline: list[dict]) -> list[tuple]:
+    """The ratio of the small image, and how often it is enlarged."""
+    steps = (step for step in pipeline if step['type'] == 'LowResolution')
+    return [(step['ratio'], step.get('enlarge', 1)) for step in steps]
 
 
 def pipelines(dataset: dict) -> list[list[dict]]:
@@ -48,15 +60,34 @@ def pipelines(dataset: dict) -> list[list[dict]]:
 
 
 @every_recipe
-def test_every_stage_of_a_recipe_agrees_on_the_ratio(recipe: Path):
-    ratio = int(recipe.name.rpartition('_k')[2])
+def test_every_stage_of_a_recipe_agrees_on_the_views(recipe: Path):
+    k, u = (knobs(recipe)[knob] for knob in 'ku')
+    ratio = k // u
     for stage in ('teacher', 'ceiling', 'assistant', 'student', 'baseline', 'one_stage'):
         cfg = read(recipe, stage)
         assert cfg.model.get('ratio', ratio) == ratio
         large = stage in ('teacher', 'ceiling')
         for loader in (cfg.train_dataloader, cfg.val_dataloader):
             for pipeline in pipelines(loader.dataset):
-                assert ratios(pipeline) == ([] if large else [ratio])
+                assert views(pipeline) == ([] if large else [(k, u)])
+
+
+@pytest.mark.parametrize(
+    'recipe', [recipe for recipe in SLIM if knobs(recipe)['u'] * knobs(recipe)['c'] > 1], ids=NAME
+)
+def test_finer_students_have_the_priors_of_the_large_image(recipe: Path):
+    """Cell by cell, in pixels of the large image; so stage 1 compares heads, too."""
+    k, u, c = (knobs(recipe)[knob] for knob in 'kuc')
+    assert k == u * c
+    assert {*read(recipe, 'assistant').model.terms} == {'pkd', 'cls', 'box'}
+    student, large = (MODELS.build(read(recipe, stage).model) for stage in ('baseline', 'ceiling'))
+    assert getattr(student, 'cells', 1) == c
+    priors, wanted = (
+        model.bbox_head.prior_generator.grid_priors([(60, 80), (30, 40), (15, 20)], device='cpu')
+        for model in (student, large)
+    )
+    for level, expected in zip(priors, wanted, strict=True):
+        torch.testing.assert_close(k / u * level, expected)
 
 
 @every_detector
@@ -70,7 +101,7 @@ def test_student_and_baseline_are_one_network(recipe: Path):
 
 
 @pytest.mark.skipif(not find_spec('mmpretrain'), reason='MMPretrain is not installed')
-@pytest.mark.parametrize('recipe', CLASSIFIERS, ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize('recipe', CLASSIFIERS, ids=NAME)
 def test_a_classifier_and_its_assistant_are_one_network(recipe: Path):
     student, baseline, assistant, ceiling = (
         read(recipe, stage).model for stage in ('student', 'baseline', 'assistant', 'ceiling')
@@ -83,7 +114,7 @@ def test_a_classifier_and_its_assistant_are_one_network(recipe: Path):
 
 
 @pytest.mark.skipif(not find_spec('mmpretrain'), reason='MMPretrain is not installed')
-@pytest.mark.parametrize('recipe', CLASSIFIERS, ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize('recipe', CLASSIFIERS, ids=NAME)
 def test_a_classifier_that_is_distilled_builds(recipe: Path):
     init_default_scope('mmpretrain')
     cfg = read(recipe, 'student')
@@ -92,7 +123,7 @@ def test_a_classifier_that_is_distilled_builds(recipe: Path):
 
 
 # The others are built, and train a step, in test_configs_train.py.
-@pytest.mark.parametrize('recipe', SLIM, ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize('recipe', SLIM, ids=NAME)
 def test_every_stage_of_a_slim_recipe_builds(recipe: Path):
     for stage in {'one_stage', *(file.stem for file in recipe.glob('*.py'))}:
         model = MODELS.build(read(recipe, stage).model)
