@@ -1,5 +1,10 @@
 # The rows of bccd with the data and network of the quickstart, short schedules and one seed. It
 # shows the effect of an idea in minutes (--rows ours). Set GLYPHS_ROOT to the folder of the data.
+# For the rows finer_k2 of rows.py (all but the thin network) the recipes are made by
+#   python tools/make_recipe.py configs/retinanet/retinanet_r34-r18_glyphs_k2/ceiling.py \
+#       configs/retinanet/retinanet_r34-r18_glyphs_k2/teacher.py --ratio 2 --cells 2 \
+#       --out configs/retinanet/retinanet_r34-r18_glyphs_k2_c2
+# and the same with --enlarge 2 and _u2.
 _base_ = './_base_/rows.py'
 title = 'Glyphs, short schedules'
 seeds = [1]

@@ -35,7 +35,8 @@ def stage_row(stage: Stage, work_dir: Path) -> dict[str, Any]:
     Returns:
         ``name``, ``view``, the metrics of :func:`measure`, ``parameters``, ``flops``,
         ``image_side`` (width, height), ``iterations``, ``epochs`` (None if the config counts
-        iterations), ``seed``, ``seconds`` and ``checkpoint`` (relative to ``work_dir``).
+        iterations; both 0 where nothing is trained), ``seed``, ``seconds`` and ``checkpoint``
+        (relative to ``work_dir``).
     """
     record = stage.folder / 'metrics.json'
     checkpoint = os.path.relpath(stage.checkpoint, work_dir)
@@ -44,6 +45,8 @@ def stage_row(stage: Stage, work_dir: Path) -> dict[str, Any]:
         if row['checkpoint'] == checkpoint:
             return row
     meta = load_data(stage.checkpoint).get('meta', {})
+    if stage.weights_of:
+        meta |= dict(iter=0, epoch=0)
     row = dict(
         name=stage.name,
         view=view(stage.cfg),

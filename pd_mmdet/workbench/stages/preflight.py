@@ -42,8 +42,8 @@ def check_data(stages: Sequence[Stage]) -> None:
 
 
 def _splits(stage: Stage) -> tuple[str, ...]:
-    """Return the splits that a stage will read; one with a given checkpoint is only evaluated."""
-    if stage.given:
+    """Return the splits that a stage will read; one that is not trained is only evaluated."""
+    if not stage.trains:
         return ('val',)
     return () if stage.finished else ('train', 'val')
 

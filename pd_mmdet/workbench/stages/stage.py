@@ -49,7 +49,7 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Stage:
-    """One training of a recipe.
+    """One training of a recipe, or the evaluation of another stage's weights.
 
     Args:
         name: One of ``ORDER``, or another for the messages.
@@ -57,6 +57,7 @@ class Stage:
         folder: Folder of its logs and checkpoints.
         needed: The stage from which it learns.
         given: Its checkpoint, if it is not trained here.
+        weights_of: The stage whose checkpoint is its own, if nothing is trained for it.
     """
 
     name: str
@@ -64,6 +65,12 @@ class Stage:
     folder: Path
     needed: Stage | None = None
     given: Path | None = None
+    weights_of: Stage | None = None
+
+    @property
+    def trains(self) -> bool:
+        """True if it is trained here."""
+        return not (self.given or self.weights_of)
 
     @property
     def cfg(self) -> Config:
@@ -76,6 +83,8 @@ class Stage:
 
         Not the best one: chosen on the validation set, it would flatter.
         """
+        if self.weights_of:
+            return self.weights_of.checkpoint
         if self.finished:
             return self.latest
         return expected_checkpoint(self.read, self.folder)
@@ -98,6 +107,8 @@ class Stage:
     @property
     def finished(self) -> bool:
         """True if the training came to its end, by itself or stopped early by a hook."""
+        if self.weights_of:
+            return self.weights_of.finished
         if self.given or not self.latest:
             return bool(self.given)
         return self._end.is_file() or self.latest == checkpoint_of_the_end(self.read, self.folder)
@@ -114,8 +125,8 @@ class Stage:
         return float(record.read_text()) if record.is_file() else None
 
     def __str__(self) -> str:
-        if self.given:
-            return f'{self.name}: not trained here, checkpoint: {self.given}'
+        if not self.trains:
+            return f'{self.name}: not trained here, checkpoint: {self.checkpoint}'
         length, unit = training_length(self.read)
         text = f'{self.name}: {length} {unit}'
         if self.needed:
@@ -143,7 +154,7 @@ class Stage:
             ValueError: The config can't be a stage, or :meth:`check_folder` refuses.
         """
         try:
-            if not self.given:
+            if self.trains:
                 check_checkpoints(self.read)
             if self.needed:
                 _check_teacher(self.read, self.needed)
@@ -159,7 +170,7 @@ class Stage:
             ValueError: It was made with another config, or from another checkpoint.
         """
         if not self.folder.is_dir():
-            if not self.given:
+            if self.trains:
                 self._check_elsewhere()
             return
         advice = f'Nothing was changed. Name another --work-dir, or delete {self.folder}'

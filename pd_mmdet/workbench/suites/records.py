@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+
 from ...checkpoint import load_data
-from ..stages.evaluate import stage_row
+from ..deployed_data import small_file
+from ..stages.evaluate import stage_row, val_dataset, view
 from ..stages.results import environment
 from ..tasks import task_of
 from .runs import Run
@@ -23,8 +26,8 @@ def record(run: Run) -> dict[str, Any]:
 
     Returns:
         ``recipe``, ``row``, ``seed``, the entries of :func:`stage_row`, ``coverage`` (share of the
-        training boxes that a prior matches, 0 to 1; None if it was not measured) and
-        ``environment``.
+        training boxes that a prior matches, 0 to 1; None if it was not measured), ``enlarge`` (side
+        of the image that is read over that of the file) and ``environment``.
     """
     stage = run.stage
     kept = stage.folder / 'record.json'
@@ -35,8 +38,9 @@ def record(run: Run) -> dict[str, Any]:
     made = dict(
         recipe=run.recipe,
         row=run.row,
-        **row,
-        coverage=coverage(stage.checkpoint),
+        **row | dict(seed=run.seed),
+        coverage=coverage(stage.checkpoint) if stage.trains else None,
+        enlarge=enlarge(stage.cfg),
         environment=environment(task_of(stage.cfg).scope),
     )
     kept.write_text(json.dumps(made, indent=2) + '\n')
@@ -48,6 +52,18 @@ def coverage(checkpoint: Path) -> float | None:
     info = load_data(checkpoint).get('message_hub', {}).get('runtime_info', {})
     shares = (info.get(f'prior_coverage/{side}') for side in ('student', 'detector'))
     return next((share for share in shares if share is not None), None)
+
+
+def enlarge(cfg: Config) -> float:
+    """Return how many times a deployed network enlarges the image of a file: u, 1 if it does not.
+
+    Args:
+        cfg: The config of a stage. A network that is tested on the large image enlarges nothing.
+    """
+    if view(cfg) == 'hr':
+        return 1
+    _, factor = small_file(val_dataset(cfg)) or (1, 1)
+    return float(factor)
 
 
 def write_results(file: Path, suite: str, new: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Plan the runs of a suite: each trains a row with one seed."""
+"""Plan the runs of a suite: each is a row with one seed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .suite import Part, Suite
 
 
 class Run(NamedTuple):
-    """A training of a suite.
+    """A training of a suite, or the evaluation of another run's weights.
 
     Args:
         recipe: Name of the recipe's folder.
@@ -49,11 +49,11 @@ def plan(
         suite: The suite.
         work_dir: Folder of all runs; each has the folder ``recipe/seed<n>/row`` in it.
         seeds: Seeds of the suite that are run; None: all.
-        rows: Rows of the suite that are run, with the rows they learn from; None: all.
+        rows: Rows of the suite that are run, with the rows they need; None: all.
         cfg_options: Overrides for every config, after those of the suite.
 
     Raises:
-        FileNotFoundError: Data are missing.
+        FileNotFoundError: Data, or the recipe of a variant, are missing.
         ValueError: The suite does not have a seed or row, an option has no effect, or a folder has
             another training.
     """
@@ -77,8 +77,8 @@ def _check_chosen(option: str, chosen: Sequence | None, known: Sequence) -> None
 
 
 def _with_needed(suite: Suite, rows: Sequence[str]) -> set[str]:
-    """Return the names of rows and of all rows that they learn from."""
-    needed = {suite.rows[name].learns_from for name in rows} - {None}
+    """Return the names of rows and of all rows whose checkpoints they need."""
+    needed = {suite.rows[name].needed for name in rows} - {None}
     return {*rows} | (_with_needed(suite, sorted(needed)) if needed else set())
 
 
@@ -96,9 +96,7 @@ def _add(
     seed = _seed(suite, name, seed)
     if (recipe, seed, name) in runs:
         return
-    needed = None
-    if row.learns_from:
-        needed = runs[recipe, _seed(suite, row.learns_from, seed), row.learns_from].stage
+    needed = row.needed and runs[recipe, _seed(suite, row.needed, seed), row.needed].stage
     options = {**cfg_options, 'randomness.seed': seed}
     cfg = _read(suite, part, name, options)
     if row.as_long_as:
@@ -106,7 +104,8 @@ def _add(
         total = sum(training_length(other)[0] for other in configs)
         cfg = stretch_schedule(cfg, Fraction(total, training_length(cfg)[0]))
     folder = work_dir / recipe / f'seed{seed}' / name
-    stage = Stage(name=name, read=cfg, folder=folder, needed=needed)
+    source = 'weights_of' if row.weights_of else 'needed'
+    stage = Stage(name=name, read=cfg, folder=folder, **{source: needed})
     stage.check()
     _check_place(stage, runs)
     runs[recipe, seed, name] = Run(recipe, name, seed, stage)
@@ -128,17 +127,27 @@ def _check_place(stage: Stage, runs: dict[tuple[str, int, str], Run]) -> None:
 
 
 def _read(suite: Suite, part: Part, name: str, options: dict[str, Any]) -> Config:
-    """Read the config of a row."""
+    """Read the config of a row.
+
+    Raises:
+        FileNotFoundError: There is no such variant of the recipe.
+    """
     row = suite.rows[name]
+    recipe = part.recipe_of(row)
+    if row.variant and not recipe.is_dir():
+        raise FileNotFoundError(
+            f'row {name!r} of {part.title!r} has variant={row.variant!r}, but there is no recipe '
+            f'folder at {recipe}: make it, or leave this row out'
+        )
     return complete_config(
-        read_stage(part.recipe, row.config),
+        read_stage(recipe, row.config),
         {**suite.options, **row.options, **options},
         splits=['train', 'val'],
     )
 
 
 def seconds_left(runs: Sequence[Run]) -> float | None:
-    """Estimate how long the unfinished runs will take; None if no run is finished.
+    """Estimate how long the unfinished trainings will take; None if none is finished.
 
     The estimate of a run is the time of the same row with other seeds; if there is none, its length
     times the mean time of a step in the finished runs.
@@ -149,7 +158,7 @@ def seconds_left(runs: Sequence[Run]) -> float | None:
     step_seconds = mean(run.stage.seconds / training_length(run.stage.cfg)[0] for run in done)
     left = 0.0
     for run in runs:
-        if not run.stage.finished:
+        if run.stage.trains and not run.stage.finished:
             same = [other.stage.seconds for other in done if (other.recipe, other.row) == run[:2]]
             left += mean(same) if same else step_seconds * training_length(run.stage.cfg)[0]
     return left

@@ -18,7 +18,11 @@ class Row:
     Args:
         config: Name of a stage of the recipe, see :func:`read_stage`.
         text: Its name in tables.
+        variant: Suffix of the part's recipe folder: the config is read from this folder beside it,
+            such as ``'_c2'`` for the same images with 2×2 sub-cells. Empty: the recipe itself.
         learns_from: The row from whose checkpoint it learns, where its config has a teacher.
+        weights_of: The row whose checkpoint is evaluated with this row's config: nothing is
+            trained.
         as_long_as: Rows; it trains as long as these together. Empty: as its config says.
         once: Train it with the first seed only, for the rows of every seed: a teacher that one has.
         options: Overrides of the config, as ``--cfg-options`` gives them.
@@ -26,10 +30,17 @@ class Row:
 
     config: str
     text: str
+    variant: str = ''
     learns_from: str | None = None
+    weights_of: str | None = None
     as_long_as: tuple[str, ...] = ()
     once: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def needed(self) -> str | None:
+        """The row whose checkpoint it needs."""
+        return self.learns_from or self.weights_of
 
 
 @dataclass(frozen=True)
@@ -38,13 +49,18 @@ class Part:
 
     Args:
         title: Over its table.
-        recipe: The folder of its configs.
+        recipe: The folder of its configs. Its name, the row's name and the seed identify a run, of
+            a variant too.
         rows: Names of rows. One that an earlier part has run is only shown again.
     """
 
     title: str
     recipe: Path
     rows: tuple[str, ...]
+
+    def recipe_of(self, row: Row) -> Path:
+        """Return the folder that holds the config of a row: the recipe, or its variant."""
+        return self.recipe.with_name(f'{self.recipe.name}{row.variant}')
 
 
 @dataclass(frozen=True)
@@ -125,9 +141,15 @@ def _check_part(part: Part, rows: dict[str, Row], parts: tuple[Part, ...], file:
         if (row.config in NEEDS) != (row.learns_from is not None):
             wanted = 'a learns_from' if row.config in NEEDS else 'no learns_from'
             raise ValueError(f'suite {file}: row {name!r} of {row.config}.py needs {wanted}')
-        if row.learns_from and row.learns_from not in before:
+        if row.weights_of and (row.learns_from or row.as_long_as):
             raise ValueError(
-                f'suite {file}: row {name!r} of {part.title!r} learns from {row.learns_from!r}, '
+                f'suite {file}: row {name!r} has weights_of={row.weights_of!r}, so nothing is '
+                'trained: it needs no learns_from and no as_long_as'
+            )
+        if row.needed and row.needed not in before:
+            needs = 'learns from' if row.learns_from else 'has the weights of'
+            raise ValueError(
+                f'suite {file}: row {name!r} of {part.title!r} {needs} {row.needed!r}, '
                 f'which must come before it, in a part with the same recipe'
             )
         unknown = {*row.as_long_as} - {*rows}
