@@ -10,11 +10,12 @@ In README.md, docs/*.md and the READMEs of configs, the text from one of these m
 - `<!-- costs: FILE -->`: the table of a result file of cost_report.py;
 - `<!-- suite: NAME PART -->`: a table of one part (1, 2, …) of a suite of benchmarks/suites, for
   each device that has results (`suite_NAME_DEVICE.json`); rows without results are named below it;
+- `<!-- front: NAME -->`: a table of all rows of a suite by their FLOPs, with their Pareto front;
 - `<!-- not-run: suites -->`: a sentence that names all parts of suites without results.
 
-The pictures are docs/benchmark_NAME_DEVICE.png and docs/benchmark_NAME_DEVICE_sizes.png for a
-suite, and docs/benchmark_FILE.png for the result files of benchmarks/why.py (similarity_*.json) and
-tools/cost_report.py (costs_*.json).
+The pictures are docs/benchmark_NAME_DEVICE.png, docs/benchmark_NAME_DEVICE_sizes.png and
+docs/benchmark_NAME_DEVICE_front.png for a suite, and docs/benchmark_FILE.png for the result files
+of benchmarks/why.py (similarity_*.json) and tools/cost_report.py (costs_*.json).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pd_mmdet.visualization import save_picture
 from pd_mmdet.workbench.costs import cost_report
 from pd_mmdet.workbench.stages import results as report
 from pd_mmdet.workbench.suites.figures import ap_figure, similarity_figure, sizes_figure, sizes_of
+from pd_mmdet.workbench.suites.front import front_figure, front_table
 from pd_mmdet.workbench.suites.records import read_results
 from pd_mmdet.workbench.suites.suite import Part, Suite, read_suite
 from pd_mmdet.workbench.suites.tables import Records, by_set, of_row, part_table
@@ -38,7 +40,8 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results'
 SUITES = ROOT / 'benchmarks' / 'suites'
 BLOCK = re.compile(
-    r'(<!-- (results|costs|suite|not-run): (\S+)(?: (\d+))? -->\n).*?(<!-- end -->)', re.DOTALL
+    r'(<!-- (results|costs|suite|front|not-run): (\S+)(?: (\d+))? -->\n).*?(<!-- end -->)',
+    re.DOTALL,
 )
 
 
@@ -60,6 +63,8 @@ def fill(text: str) -> str:
         kind, name, part = match[2], match[3], match[4]
         if kind == 'suite':
             made = suite_tables(name, int(part))
+        elif kind == 'front':
+            made = front_tables(name)
         elif kind == 'not-run':
             made = not_run()
         else:
@@ -122,6 +127,16 @@ def suite_tables(name: str, number: int) -> str:
     return '\n'.join(tables) or f'{part.title}: not run.\n'
 
 
+def front_tables(name: str) -> str:
+    """Return the tables of all rows of a suite by their FLOPs: one for each device with results."""
+    suite = suite_of(name)
+    tables = [
+        f'All rows, on a {device.upper()}:\n\n{front_table(suite, records)}'
+        for device, records in results_of(name).items()
+    ]
+    return '\n'.join(tables) or f'{suite.title}: not run.\n'
+
+
 def was_run(part: Part, records: Records) -> bool:
     return any(of_row(records, part, name) for name in part.rows)
 
@@ -149,6 +164,8 @@ def draw() -> None:
         for device, records in results_of(suite.name).items():
             place = ROOT / 'docs' / f'benchmark_{suite.name}_{device}.png'
             save_picture(partial(ap_figure, suite, records), place)
+            front = place.with_name(f'{place.stem}_front.png')
+            save_picture(partial(front_figure, suite, records), front)
             if any(len(sizes_of(each)) > 1 for each in by_set(records).values()):
                 sizes = partial(sizes_figure, suite, suite.parts[0], records)
                 save_picture(sizes, place.with_name(f'{place.stem}_sizes.png'))

@@ -3,7 +3,7 @@
 #   python tools/make_recipe.py configs/retinanet/retinanet_r18_fpn_bccd640.py \
 #       configs/retinanet/retinanet_r50_fpn_bccd640.py --ratio K \
 #       --out configs/retinanet/retinanet_r50-r18_fpn_bccd640_kK
-# With --cells K, or --enlarge K, and _cK or _uK behind the name of the folder, the same command makes
+# With --cells K (or --enlarge K), and _cK (or _uK) behind the folder's name, the same command makes
 # the recipes of the rows finer_kK of rows.py (all but the thin network, which is BCCD's on a CPU).
 # There is no one-stage row with head terms: the teacher's anchors are made for the large image, so
 # they are not those of the student.

@@ -54,8 +54,16 @@ def test_devices_are_told_apart(tmp_path, monkeypatch):
     assert tables.index('on a CPU:') < tables.index('on a GPU:')
 
 
+def test_the_front_is_in_two_pages_and_a_picture():
+    for page in ('README.md', 'docs/benchmark.md'):
+        text = (ROOT / page).read_text()
+        assert report.front_tables('bccd') in text and 'benchmark_bccd_cpu_front.png' in text
+    assert (ROOT / 'docs' / 'benchmark_bccd_cpu_front.png').is_file()
+    assert report.front_tables('voc') == 'VOC: not run.\n'
+
+
 def test_what_was_not_run_is_named(tmp_path, monkeypatch):
-    assert '`coco`' in report.not_run() and 'of `bccd` the parts “Faster' in report.not_run()
+    assert '`coco`' in report.not_run() and 'of `bccd` the parts “RetinaNet' in report.not_run()
     assert 'glyphs' not in report.not_run()
     monkeypatch.setattr(report, 'RESULTS', tmp_path)
     assert '`bccd`, `bccd_gpu`, `coco`, `glyphs`' in report.not_run()

@@ -11,6 +11,7 @@ from pd_mmdet.workbench.suites.suite import read_suite
 from pd_mmdet.workbench.suites.tables import part_table
 from tests.helpers import ROOT
 
+METRICS = ['bbox_mAP', 'bbox_mAP_50', 'parameters', 'flops', 'image_side', 'seed']
 OPTIONS = [
     '--cfg-options',
     'train_cfg.max_iters=2',
@@ -30,7 +31,8 @@ _base_ = '{ROOT}/benchmarks/suites/_base_/rows.py'
 title = 'A few glyphs'
 seeds = [1, 2]
 recipe = '{ROOT}/configs/retinanet/retinanet_r34-r18_glyphs_k2'
-parts = [dict(title='few', recipe=recipe, rows=['teacher', 'msad'])]
+parts = [dict(title='few', recipe=recipe, rows=['teacher', 'msad', 'again'])]
+rows = dict(again=dict(config='teacher', text='T, again', weights_of='teacher'))
 """)
     return file
 
@@ -46,15 +48,19 @@ def test_runs_are_kept_and_not_repeated(suite, tmp_path):
     arguments += OPTIONS
     first = run(*arguments)
     assert first.returncode == 0, first.stderr
-    assert '[2/2, about ' in first.stdout and 'left in all]' in first.stdout
+    assert '[2/3, about ' in first.stdout and 'left in all]' in first.stdout
     runs = json.loads(results.read_text())['runs']
-    assert [one['row'] for one in runs] == ['teacher', 'msad']
-    for one in runs:
+    assert [one['row'] for one in runs] == ['teacher', 'msad', 'again']
+    teacher, msad, again = runs
+    assert again['iterations'] == 0 and again['seconds'] is again['coverage'] is None
+    assert [again[key] for key in METRICS] == [teacher[key] for key in METRICS]
+    for one in (teacher, msad):
         assert one['recipe'] == 'retinanet_r34-r18_glyphs_k2' and one['seed'] == 1
         assert one['iterations'] == 2 and one['seconds'] > 0 and 0 < one['coverage'] <= 1
         assert {*one['environment']} == {'torch', 'mmdet', 'device', 'date'}
     folder = tmp_path / 'work' / runs[0]['recipe'] / 'seed1'
-    for one in runs:
+    assert not list((folder / 'again').glob('*.pth'))
+    for one in (teacher, msad):
         assert (folder / f'{one["row"]}.py').is_file()
         assert list((folder / one['row']).glob('*/*.log'))
     again = run(*arguments)

@@ -1,5 +1,6 @@
 """A suite and its records for tests."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from pd_mmdet.workbench.suites.suite import Part, Row, Suite
@@ -15,6 +16,13 @@ SUITE = Suite(
 )
 
 
+def with_row(name: str) -> tuple[Suite, Part]:
+    """The suite with one more row, and its part."""
+    part = replace(PART, rows=(*PART.rows, name))
+    rows = SUITE.rows | {name: Row('baseline', f'the {name}')}
+    return replace(SUITE, rows=rows, parts=(part,)), part
+
+
 def records(**rows: list[float]) -> list[dict]:
     """Records of rows with these AP, one a seed."""
     return [
@@ -26,6 +34,7 @@ def records(**rows: list[float]) -> list[dict]:
             image_side=[80, 60],
             coverage=0.954,
             iterations=400,
+            flops=4e9 if row == 'ceiling' else 1e9,
             bbox_mAP=ap,
             bbox_mAP_50=0.9,
             bbox_mAP_75=0.5,

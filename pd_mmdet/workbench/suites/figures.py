@@ -43,7 +43,8 @@ def _ap_panel(panel: Axes, suite: Suite, part: Part, records: Records) -> None:
     values = {name: [100 * ap for ap in known_ap(of_row(records, part, name))] for name in names}
     large = {name for name in names if of_row(records, part, name)[0]['view'] == 'hr'}
     for place, name in enumerate(names):
-        colour = OURS if name == 'ours' else LARGE if name in large else SMALL
+        ours = '**' in suite.rows[name].text
+        colour = OURS if ours else LARGE if name in large else SMALL
         panel.errorbar(
             mean(values[name]),
             place,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from statistics import mean
@@ -63,9 +63,10 @@ def plan(
     _check_chosen('--rows', rows, suite.rows)
     runs: dict[tuple[str, int, str], Run] = {}
     for part in suite.parts:
+        wanted = _wanted(suite, part.recipe, suite.rows if rows is None else rows)
         for seed in seeds or suite.seeds:
             for name in part.rows:
-                if rows is None or name in _with_needed(suite, rows):
+                if name in wanted:
                     _add(runs, suite, part, seed, name, work_dir, cfg_options or {})
     return list(runs.values())
 
@@ -76,10 +77,16 @@ def _check_chosen(option: str, chosen: Sequence | None, known: Sequence) -> None
         raise ValueError(f'{option} {unknown[0]}: the suite has {", ".join(map(str, known))}')
 
 
-def _with_needed(suite: Suite, rows: Sequence[str]) -> set[str]:
+def _wanted(suite: Suite, recipe: Path, rows: Iterable[str]) -> set[str]:
+    """Return which of these rows are run with a recipe, and all rows that these need."""
+    there = {name for part in suite.parts if part.recipe == recipe for name in part.rows}
+    return _with_needed(suite, there.intersection(rows))
+
+
+def _with_needed(suite: Suite, rows: set[str]) -> set[str]:
     """Return the names of rows and of all rows whose checkpoints they need."""
     needed = {suite.rows[name].needed for name in rows} - {None}
-    return {*rows} | (_with_needed(suite, sorted(needed)) if needed else set())
+    return rows | (_with_needed(suite, needed) if needed else set())
 
 
 def _add(

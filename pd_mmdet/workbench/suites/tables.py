@@ -1,8 +1,8 @@
-"""Make tables of a suite's results over seeds, with the share of the gap that a row recovers."""
+"""Make tables of a suite's results over seeds, with the gaps between rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import hypot
 from statistics import mean, stdev
 from typing import Any, NamedTuple
@@ -12,6 +12,10 @@ from .suite import Part, Suite
 
 CEILING = 'ceiling'
 FLOOR = ('baseline', 'baseline_long')
+ENLARGED = 'enlarged_k'
+"""Begins the name of the row that is undistilled and reads the small image as large as the large
+one."""
+
 AP = 'bbox_mAP'
 AP_UNKNOWN = 'The AP of H or B is not known: no recovered gap.'
 Records = list[dict[str, Any]]
@@ -38,9 +42,7 @@ class Gap(NamedTuple):
     @property
     def spread(self) -> float | None:
         """Standard deviation of H − B over seeds; None if there are too few seeds."""
-        if min(len(self.ceiling), len(self.floor)) < 2:
-            return None
-        return hypot(stdev(self.ceiling), stdev(self.floor))
+        return spread(self.ceiling, self.floor)
 
     @property
     def clear(self) -> bool:
@@ -50,6 +52,13 @@ class Gap(NamedTuple):
     def recovered(self, values: list[float]) -> float:
         """Return (S − B) / (H − B), with means over seeds."""
         return (mean(values) - mean(self.floor)) / self.size
+
+
+def spread(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Return the standard deviation of a difference over seeds; None if there are too few."""
+    if min(len(first), len(second)) < 2:
+        return None
+    return hypot(stdev(first), stdev(second))
 
 
 def of_row(records: Records, part: Part, name: str) -> Records:
@@ -83,7 +92,8 @@ def by_set(records: Records) -> dict[str, Records]:
 def part_table(suite: Suite, part: Part, records: Records) -> str:
     """Make a table of a part in Markdown, for each validation set.
 
-    It has metrics over seeds, coverage and recovered gap. Rows without results are named below.
+    It has metrics over seeds, coverage and recovered gap. Information gap, grid gap and the rows
+    without results are named below.
 
     Args:
         suite: The suite, with the texts of the rows.
@@ -107,22 +117,37 @@ def _table(suite: Suite, part: Part, records: Records) -> str:
     ]
     missing = ', '.join(f'“{suite.rows[name].text}”' for name in results if not results[name])
     was_run = all(any(of_row(records, part, name) for name in side) for side in ((CEILING,), FLOOR))
-    about = AP_UNKNOWN if was_run and between is None else _about(between, suite)
-    not_run = f' Not run: {missing}.' if missing else ''
-    return f'{markdown([header, *rows])}\n\n{about}{not_run}\n'
+    about = [
+        AP_UNKNOWN if was_run and between is None else _about(between, suite),
+        *_finer_gaps(suite, part, records),
+        *([f'Not run: {missing}.'] if missing else []),
+    ]
+    return f'{markdown([header, *rows])}\n\n{" ".join(about)}\n'
 
 
 def _cells(rows: Records, metrics: dict[str, str], between: Gap | None, unit: str) -> Sequence[str]:
     first = rows[0]
     coverage = first['coverage']
     return (
-        '×'.join(map(str, first['image_side'])),
+        image_text(first),
         *(percent([row.get(key) for row in rows]) for key in metrics.values()),
         '–' if coverage is None else f'{100 * coverage:.0f} %',
         _recovered(rows, between),
         str(first[unit]),
         str(len(rows)),
     )
+
+
+def file_side(record: dict[str, Any]) -> tuple[int, int]:
+    """Return width and height of the image as it is stored, before a network enlarges it."""
+    width, height = (round(side / record.get('enlarge', 1)) for side in record['image_side'])
+    return width, height
+
+
+def image_text(record: dict[str, Any]) -> str:
+    """Return the size of the stored image, and where it is enlarged, that of what is read."""
+    sides = dict.fromkeys([file_side(record), tuple(record['image_side'])])
+    return ' → '.join('×'.join(map(str, side)) for side in sides)
 
 
 def _recovered(rows: Records, between: Gap | None) -> str:
@@ -144,3 +169,24 @@ def _about(between: Gap | None, suite: Suite) -> str:
         return f'{size} on one seed, whose spread is not known: no recovered gap is given.'
     spread = f"the seeds' spread, {100 * between.spread:.1f}"
     return f'{size} is within {spread}: no recovered gap is given.'
+
+
+def _finer_gaps(suite: Suite, part: Part, records: Records) -> Iterator[str]:
+    """Say what pixels lose and what cells lose, where the rows that tell it were run."""
+    enlarged = next((name for name in part.rows if name.startswith(ENLARGED)), None)
+    if enlarged is None:
+        return
+    gaps = {'Information gap': (CEILING, enlarged), 'Grid gap': (enlarged, FLOOR[0])}
+    for title, names in gaps.items():
+        above, below = (known_ap(of_row(records, part, name)) for name in names)
+        if above and below:
+            rows = ' − '.join(
+                'H' if name == CEILING else f'“{suite.rows[name].text}”' for name in names
+            )
+            yield f'{title}, {rows}: {_difference(above, below)} AP.'
+
+
+def _difference(above: Sequence[float], below: Sequence[float]) -> str:
+    size = f'{100 * (mean(above) - mean(below)):.1f}'.replace('-', '−')
+    deviation = spread(above, below)
+    return size if deviation is None else f'{size} ± {100 * deviation:.1f}'

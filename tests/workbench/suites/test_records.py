@@ -2,8 +2,15 @@ import json
 
 import pytest
 import torch
+from mmengine.config import Config
 
-from pd_mmdet.workbench.suites.records import check_results, coverage, read_results, write_results
+from pd_mmdet.workbench.suites.records import (
+    check_results,
+    coverage,
+    enlarge,
+    read_results,
+    write_results,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +26,22 @@ def test_coverage_is_that_of_the_trained_detector(tmp_path, info, share):
     hub = dict(log_scalars={}, runtime_info=info, resumed_keys={})
     torch.save(dict(meta={}, state_dict={}, message_hub=hub), tmp_path / 'some.pth')
     assert coverage(tmp_path / 'some.pth') == share
+
+
+@pytest.mark.parametrize(
+    'options, u',
+    [
+        (dict(views=['lr']), 1),
+        (dict(views=['lr'], enlarge=2), 2),
+        (dict(views=['lr'], enlarge='4/3'), 4 / 3),
+        (dict(views=['hr'], enlarge=2), 1),  # the assistant reads the large image as it is
+        (None, 1),
+    ],
+)
+def test_how_much_a_network_enlarges_the_file(options, u):
+    low = [] if options is None else [dict(type='LowResolution', ratio=4, **options)]
+    dataset = dict(type='CocoDataset', pipeline=[*low, dict(type='PackDetInputs')])
+    assert enlarge(Config(dict(val_dataloader=dict(dataset=dataset)))) == pytest.approx(u)
 
 
 def test_a_checkpoint_without_a_message_hub(tmp_path):

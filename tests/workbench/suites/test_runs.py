@@ -1,7 +1,10 @@
+import shutil
+
 import pytest
 
 from pd_mmdet.workbench.suites.runs import plan, seconds_left
-from pd_mmdet.workbench.suites.suite import read_suite
+from pd_mmdet.workbench.suites.suite import Suite, read_suite
+from tests.helpers import ROOT
 
 RECIPE = 'retinanet_r34-r18_glyphs_k2'
 
@@ -54,6 +57,76 @@ def test_a_long_row_is_as_long_as_others_together(suite_file, tmp_path):
 def test_chosen_rows_come_with_what_they_learn_from(suite_file, tmp_path):
     runs = plan(read_suite(suite_file), tmp_path, seeds=[2], rows=['ours'])
     assert names(runs) == [('teacher', 1), ('assistant', 2), ('ours', 2)]
+
+
+def with_rows(suite_file, rows: str, parts: str) -> Suite:
+    """The suite with more rows, and with other parts."""
+    text, _, _ = suite_file.read_text().partition('parts =')
+    suite_file.write_text(f'{text}rows = dict({rows})\nparts = [{parts}]\n')
+    return read_suite(suite_file)
+
+
+ENLARGED = "enlarged_untrained_k2=dict(variant='_mine')"
+
+
+@pytest.fixture
+def enlarged(suite_file, tmp_path) -> Suite:
+    """A suite whose recipe has a variant; the variant's baseline has another weight decay."""
+    shipped = ROOT / 'configs' / 'retinanet' / RECIPE
+    for name in (RECIPE, f'{RECIPE}_mine'):
+        (tmp_path / name).mkdir()
+    for name in ('teacher', 'ceiling', 'baseline'):
+        (tmp_path / RECIPE / f'{name}.py').write_text(f"_base_ = '{shipped / name}.py'\n")
+    (tmp_path / f'{RECIPE}_mine' / 'baseline.py').write_text(
+        f"_base_ = '{shipped}/baseline.py'\noptim_wrapper = dict(clip_grad=dict(max_norm=7))\n"
+    )
+    rows = ['ceiling', 'baseline', 'enlarged_untrained_k2']
+    part = f"dict(title='a', recipe='{tmp_path / RECIPE}', rows={rows})"
+    return with_rows(suite_file, ENLARGED, part)
+
+
+def test_a_variant_is_another_config_of_the_same_recipe(enlarged, tmp_path):
+    *_, plain, untrained = plan(enlarged, tmp_path / 'work', seeds=[2])
+    assert untrained.recipe == plain.recipe == RECIPE
+    assert untrained.stage.folder == tmp_path / 'work' / RECIPE / 'seed2' / 'enlarged_untrained_k2'
+    assert untrained.stage.cfg.optim_wrapper.clip_grad.max_norm == 7
+    assert plain.stage.cfg.optim_wrapper.clip_grad.max_norm != 7
+
+
+def test_a_variant_without_a_folder_is_refused(enlarged, tmp_path):
+    shutil.rmtree(tmp_path / f'{RECIPE}_mine')
+    with pytest.raises(
+        FileNotFoundError, match=f"variant='_mine', but there .* at .*{RECIPE}_mine"
+    ):
+        plan(enlarged, tmp_path / 'work')
+
+
+def test_a_row_that_trains_nothing_waits_for_its_weights(enlarged, tmp_path):
+    def planned():
+        return plan(enlarged, tmp_path / 'work', seeds=[1], rows=['enlarged_untrained_k2'])
+
+    ceiling, untrained = planned()
+    assert names(planned()) == [('ceiling', 1), ('enlarged_untrained_k2', 1)]
+    assert not untrained.stage.finished
+    assert str(untrained).endswith(f'not trained here, checkpoint: {ceiling.stage.checkpoint}')
+    finish(ceiling, 20)
+    ceiling, untrained = planned()
+    assert untrained.stage.finished and untrained.stage.checkpoint == ceiling.stage.checkpoint
+    assert seconds_left([ceiling, untrained]) == 0
+    ceiling.stage.checkpoint.unlink()
+    assert not untrained.stage.finished
+    assert seconds_left(planned()) is None
+
+
+def test_other_recipes_are_not_run_for_chosen_rows(suite_file, tmp_path):
+    first = ROOT / 'configs' / 'retinanet' / RECIPE
+    other = ROOT / 'configs' / 'retinanet' / 'retinanet_r34-r18_bccd_k2'
+    parts = [
+        f"dict(title='a', recipe='{first}', rows=['teacher', 'assistant', 'pkd'])",
+        f"dict(title='b', recipe='{other}', rows=['teacher', 'assistant'])",
+    ]
+    suite = with_rows(suite_file, '', ', '.join(parts))
+    assert {run.recipe for run in plan(suite, tmp_path, rows=['pkd'])} == {RECIPE}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from statistics import stdev
 import pytest
 
 from pd_mmdet.workbench.suites.tables import gap, part_table
-from tests.helpers.suite_records import PART, SUITE, records, two_sets
+from tests.helpers.suite_records import PART, SUITE, records, two_sets, with_row
 
 
 def cells(table: str, row: str) -> list[str]:
@@ -55,6 +55,28 @@ def test_a_gap_that_is_not_clear_is_not_divided_by(ceiling, said):
     runs = records(ceiling=ceiling, baseline=[0.40, 0.44], ours=[0.5, 0.5])
     table = part_table(SUITE, PART, runs)
     assert said in table and cells(table, 'ours')[-3] == '–'
+
+
+def test_what_pixels_and_what_cells_lose():
+    """By hand: 60 - 59, and 59 - 51; standard deviations of 1 and 1, and of 1 and 0."""
+    runs = records(
+        ceiling=[0.59, 0.60, 0.61], enlarged_k2=[0.58, 0.59, 0.60], baseline=[0.51, 0.51, 0.51]
+    )
+    suite, part = with_row('enlarged_k2')
+    table = part_table(suite, part, runs)
+    assert 'Information gap, H − “the enlarged_k2”: 1.0 ± 1.4 AP. ' in table
+    assert 'Grid gap, “the enlarged_k2” − “the baseline”: 8.0 ± 1.0 AP. Not run' in table
+    assert 'nformation gap' not in part_table(SUITE, PART, runs)
+    one_seed = records(enlarged_k2=[0.50], baseline=[0.51])
+    table = part_table(suite, part, one_seed)
+    assert 'nformation gap' not in table
+    assert 'Grid gap, “the enlarged_k2” − “the baseline”: −1.0 AP.' in table
+
+
+def test_an_enlarged_image_is_shown_as_it_is_stored_and_as_it_is_read():
+    runs = [dict(one, enlarge=2.0) for one in records(ours=[0.5])]
+    assert cells(part_table(SUITE, PART, runs), 'ours')[1] == '40×30 → 80×60'
+    assert cells(part_table(SUITE, PART, records(ours=[0.5])), 'ours')[1] == '80×60'
 
 
 def test_rows_of_other_recipes_are_not_mixed_in():
