@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import copy
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
@@ -15,6 +17,9 @@ from ..stages.recipe import read_stage
 from ..stages.schedule import stretch_schedule, training_length
 from ..stages.stage import Stage
 from .suite import Part, Suite
+
+Read = Callable[[Path, str], Config]
+"""Reads the config of a stage of a recipe, as :func:`read_stage`."""
 
 
 class Run(NamedTuple):
@@ -62,12 +67,13 @@ def plan(
     _check_chosen('--seeds', seeds, suite.seeds)
     _check_chosen('--rows', rows, suite.rows)
     runs: dict[tuple[str, int, str], Run] = {}
+    read = cache(read_stage)  # that takes a second, and many rows and all seeds share a config
     for part in suite.parts:
         wanted = _wanted(suite, part.recipe, suite.rows if rows is None else rows)
         for seed in seeds or suite.seeds:
             for name in part.rows:
                 if name in wanted:
-                    _add(runs, suite, part, seed, name, work_dir, cfg_options or {})
+                    _add(runs, read, suite, part, seed, name, work_dir, cfg_options or {})
     return list(runs.values())
 
 
@@ -91,6 +97,7 @@ def _with_needed(suite: Suite, rows: set[str]) -> set[str]:
 
 def _add(
     runs: dict[tuple[str, int, str], Run],
+    read: Read,
     suite: Suite,
     part: Part,
     seed: int,
@@ -105,9 +112,9 @@ def _add(
         return
     needed = row.needed and runs[recipe, _seed(suite, row.needed, seed), row.needed].stage
     options = {**cfg_options, 'randomness.seed': seed}
-    cfg = _read(suite, part, name, options)
+    cfg = _config(read, suite, part, name, options)
     if row.as_long_as:
-        configs = [_read(suite, part, other, options) for other in row.as_long_as]
+        configs = [_config(read, suite, part, other, options) for other in row.as_long_as]
         total = sum(training_length(other)[0] for other in configs)
         cfg = stretch_schedule(cfg, Fraction(total, training_length(cfg)[0]))
     folder = work_dir / recipe / f'seed{seed}' / name
@@ -133,8 +140,8 @@ def _check_place(stage: Stage, runs: dict[tuple[str, int, str], Run]) -> None:
             )
 
 
-def _read(suite: Suite, part: Part, name: str, options: dict[str, Any]) -> Config:
-    """Read the config of a row.
+def _config(read: Read, suite: Suite, part: Part, name: str, options: dict[str, Any]) -> Config:
+    """Make the config of a row.
 
     Raises:
         FileNotFoundError: There is no such variant of the recipe.
@@ -147,7 +154,7 @@ def _read(suite: Suite, part: Part, name: str, options: dict[str, Any]) -> Confi
             f'folder at {recipe}: make it, or leave this row out'
         )
     return complete_config(
-        read_stage(recipe, row.config),
+        copy.deepcopy(read(recipe, row.config)),
         {**suite.options, **row.options, **options},
         splits=['train', 'val'],
     )
