@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import torch
 from mmdet.structures.bbox import get_box_tensor
+from mmengine.registry import Registry
 from torch import Tensor, nn
 
 from ...losses import DenseHeadLoss
@@ -53,12 +54,7 @@ class DenseHeadTerm(TeacherTerm):
                 probe.models, (self.student, self.teacher), ('student', 'teacher')
             )
         )
-        self.loss = build_loss(probe.registry, loss, DenseHeadLoss, student)
-        if not isinstance(self.loss, DenseHeadLoss):
-            raise TypeError(
-                f'{type(self.loss).__name__} is no DenseHeadLoss, but tap {student!r} is a dense '
-                'head'
-            )
+        self.loss = build_dense_head_loss(probe.registry, loss, student, 'student')
         self.loss.check_head(student_head)
         self.loss.check_head(teacher_head)
         self.loss.check_pair(student_head, teacher_head)
@@ -92,6 +88,27 @@ class DenseHeadTerm(TeacherTerm):
             self.scale,
         )
         return self.weight * self.loss(student, teacher)
+
+
+def build_dense_head_loss(registry: Registry, loss: dict, tap: str, side: str) -> DenseHeadLoss:
+    """Build the loss of a term between outputs of dense heads.
+
+    Args:
+        registry: Builds the loss.
+        loss: Config of the loss.
+        tap: Tap of a dense head, for the message.
+        side: The network that has this tap, for the message.
+
+    Raises:
+        TypeError: The loss compares no outputs of dense heads.
+    """
+    built = build_loss(registry, loss, DenseHeadLoss, tap, side)
+    if not isinstance(built, DenseHeadLoss):
+        raise TypeError(
+            f'{type(built).__name__} is no DenseHeadLoss, but tap {tap!r} of the {side} is a dense '
+            'head'
+        )
+    return built
 
 
 def check_same_priors(
