@@ -22,24 +22,22 @@ gc.freeze()
 config_utils.load = cache(config_utils.load)
 
 
-TAKE_MINUTES = (
-    'test_readme',
+TAKE_LONG = (
+    'test_families',
     'test_chain_',
-    'test_train_tas',
-    'test_run',
-    'test_export_',
-    'test_check_zoo',
-    'test_distributed',
     'test_training',
-    'test_zoo_pairs',
-    'test_cls_pairs',
-    'test_train',
+    'test_distributed',
+    'test_configs_train',
+    'test_train_tas',
+    'test_readme',
+    'test_cls_',
+    'test_export_',
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the files that take minutes come first, so that no process works alone at the end."""
-    items.sort(key=lambda item: not item.path.name.startswith(TAKE_MINUTES))
+    """Let the files that take long come first, so that no process works alone at the end."""
+    items.sort(key=lambda item: not item.path.name.startswith(TAKE_LONG))
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +52,12 @@ def scope_and_seed() -> Iterator[None]:
 def glyphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make glyphs of 96×96 pixels: 12 images to train on and 4 to validate on."""
     return make_glyphs(tmp_path_factory.mktemp('data') / 'glyphs', 96)
+
+
+@pytest.fixture
+def unformatted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configs are written as they are: making one pretty takes a second."""
+    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, False))
 
 
 @pytest.fixture(autouse=True)

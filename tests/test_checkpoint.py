@@ -19,16 +19,7 @@ from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 from torchvision.models import ResNet18_Weights
 
 from pd_mmdet.checkpoint import load_data, plain_data_only
-
-
-class Touch:
-    """Unpickled as Python does it, this makes a file."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __reduce__(self):
-        return open, (str(self.file), 'w')
+from tests.helpers.hostile import Touch
 
 
 class Escape:

@@ -27,6 +27,7 @@ from pd_mmdet.transforms import LowResolution
 from pd_mmdet.workbench.export import export_student
 from tests.helpers import ROOT
 from tests.helpers.glyphs import make_glyphs
+from tests.helpers.hostile import Touch
 from tests.helpers.stock import run_stock
 
 register_all_modules()
@@ -326,16 +327,6 @@ def test_an_assistant_says_what_it_needs(large, tmp_path):
 
 
 # Refusals
-
-
-class Touch:
-    """Unpickled as Python does it, this makes a file."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __reduce__(self):
-        return open, (str(self.file), 'w')
 
 
 def test_a_plain_model_is_refused(tmp_path):

@@ -10,6 +10,7 @@ import torch
 
 from tests.helpers import ROOT
 from tests.helpers.commands import run_here
+from tests.helpers.hostile import Touch
 
 CONFIG = """
 _base_ = ['mmdet::_base_/models/retinanet_r50_fpn.py', 'mmdet::_base_/default_runtime.py']
@@ -42,16 +43,6 @@ test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.001))
 auto_scale_lr = dict(base_batch_size=4)
 """
-
-
-class Touch:
-    """Unpickled as Python does it, this makes a file."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __reduce__(self):
-        return open, (str(self.file), 'w')
 
 
 @pytest.fixture(scope='module')
