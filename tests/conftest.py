@@ -11,6 +11,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import utils as config_utils
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader, set_random_seed
+from yapf.yapflib import yapf_api
 
 from tests.helpers.glyphs import make_glyphs
 
@@ -20,6 +21,8 @@ register_all_modules()
 gc.freeze()
 # To find one `mmdet::` config MMEngine reads all metafiles of MMDetection, for half a second.
 config_utils.load = cache(config_utils.load)
+# Configs are written as they are: making one pretty takes a second.
+yapf_api.FormatCode = lambda text, **_: (text, False)
 
 
 TAKE_LONG = (
@@ -52,12 +55,6 @@ def scope_and_seed() -> Iterator[None]:
 def glyphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make glyphs of 96×96 pixels: 12 images to train on and 4 to validate on."""
     return make_glyphs(tmp_path_factory.mktemp('data') / 'glyphs', 96)
-
-
-@pytest.fixture
-def unformatted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Configs are written as they are: making one pretty takes a second."""
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, False))
 
 
 @pytest.fixture(autouse=True)

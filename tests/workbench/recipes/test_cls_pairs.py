@@ -128,7 +128,7 @@ def train(stage: str, recipe: Path, work_dir: Path) -> dict:
 
 
 @pytest.mark.parametrize('teacher, student', [('cnn', 'vit'), ('vit', 'cnn')])
-def test_stock_tool_trains_it(teacher, student, configs, tmp_path, monkeypatch, unformatted):
+def test_stock_tool_trains_it(teacher, student, configs, tmp_path, monkeypatch):
     recipe = tmp_path / f'{teacher}_{student}'
     made = make_recipe(configs[student], configs[teacher], 2, recipe)
     assert made.files == FILES and made.left_out == {}

@@ -41,7 +41,7 @@ def train(stage: str, recipe: Path, work_dir: Path) -> dict:
 
 
 @pytest.mark.parametrize('name', ['yolox', 'multi_scale'])  # others: tests/zoo/test_chain_…
-def test_stock_tool_trains_it(name, data, tmp_path, monkeypatch, unformatted):
+def test_stock_tool_trains_it(name, data, tmp_path, monkeypatch):
     register_all_modules()
     config, own, other, slim = PAIRS[name]
     for side, size in dict(own=own, other=other).items():

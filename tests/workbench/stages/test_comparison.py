@@ -70,7 +70,7 @@ def test_the_same_images_side_by_side(recipe, glyphs, tmp_path, drawn):
         assert all(len(column[place][1]) == 0 for column in (large, *small))
 
 
-def test_masks_of_detectors(glyphs, tmp_path, drawn, monkeypatch, unformatted):
+def test_masks_of_detectors(glyphs, tmp_path, drawn, monkeypatch):
     """Draw what an untrained Mask R-CNN finds with almost no confidence, with its masks."""
     monkeypatch.setattr(detection_picture, 'MIN_SCORE', 0.0)
     monkeypatch.setattr(detection_picture, 'IMAGES', 1)

@@ -6,9 +6,7 @@ from tests.helpers import ROOT
 
 
 @pytest.fixture
-def suite_file(
-    glyphs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unformatted: None
-) -> Path:
+def suite_file(glyphs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A suite of the shipped glyphs recipe and rows, on a few images."""
     monkeypatch.setenv('GLYPHS_ROOT', str(glyphs))
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
