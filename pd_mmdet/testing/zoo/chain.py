@@ -280,7 +280,19 @@ def run_python(words: list[object]) -> str:
     Raises:
         SystemExit: The command ends with an error.
     """
-    argv, output = [str(word) for word in words], StringIO()
+    output = StringIO()
+    with redirect_stdout(output), redirect_stderr(output):
+        start_python(words)
+    return output.getvalue()
+
+
+def start_python(words: list[object]) -> None:
+    """Do the same as :func:`run_python`, but write on the screen.
+
+    Raises:
+        SystemExit: The command ends with an error, or by itself.
+    """
+    argv = [str(word) for word in words]
     if argv[0] == '-m':
         argv = argv[1:]
         start = import_module(argv[0]).main
@@ -294,18 +306,17 @@ def run_python(words: list[object]) -> str:
         kind._instance_dict.clear()
     with (
         patch.object(sys, 'argv', argv),
+        patch.dict('os.environ'),  # what the command changes ends with it
+        patch.object(sys, 'path', [str(Path(argv[0]).parent), *sys.path]),
         # Configs are written as they are: making them pretty takes most of the time.
         patch('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, False)),
-        redirect_stdout(output),
-        redirect_stderr(output),
         # In a process of its own each stage would import everything again.
-        patch.object(stages, '_run', lambda command: run_python(command[1:])),
+        patch.object(stages, '_run', lambda command: start_python(command[1:])),
     ):
         try:
             start()
         finally:
             signal.signal(signal.SIGTERM, at_end)
-    return output.getvalue()
 
 
 def _check_table(work: Path) -> None:
