@@ -111,6 +111,18 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+def run_as_in_training(head: nn.Module, feats: Any) -> Any:
+    """Run a head in training mode, but keep the mode of its norm and dropout layers.
+
+    In eval mode some heads return their output in other units (pixels instead of strides).
+    """
+    mode, head.training = head.training, True
+    try:
+        return head(feats)
+    finally:
+        head.training = mode
+
+
 class _AllTapped(Exception):
     """Stop a forward pass when all tapped outputs are there."""
 

@@ -29,7 +29,7 @@ class Model(BaseModel):
         raise AssertionError('heads need not run')
 
 
-@pytest.mark.parametrize('channels', [1, 2, 3, 4, 6])
+@pytest.mark.parametrize('channels', [1, 3, 4])
 @pytest.mark.parametrize('mean', [None, [7.0]])
 @pytest.mark.parametrize('backbone', [RESNET, dict(RESNET, type='ResNetV1d', depth=50), SWIN, PVT])
 def test_a_backbones_in_channels_are_found(backbone, mean, channels):

@@ -19,16 +19,7 @@ from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 from torchvision.models import ResNet18_Weights
 
 from pd_mmdet.checkpoint import load_data, plain_data_only
-
-
-class Touch:
-    """Unpickled as Python does it, this makes a file."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __reduce__(self):
-        return open, (str(self.file), 'w')
+from tests.helpers.hostile import Touch
 
 
 class Escape:
@@ -187,16 +178,14 @@ class Files(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
-    """A server of the file ``data.pth``; what is downloaded goes to another folder."""
+    """A server of the file ``data.pth``, to be started; downloads go to another folder."""
     torch.save(dict(state_dict=dict(weight=torch.ones(2))), tmp_path / 'data.pth')
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
     monkeypatch.setenv('no_proxy', '*')
     handler = partial(Files, directory=tmp_path)
     with ThreadingHTTPServer(('localhost', 0), handler) as server:
         server.asked = []
-        threading.Thread(target=server.serve_forever).start()
         yield server
-        server.shutdown()
 
 
 def open_in_process(rank: int, meeting: Path, address: str, found: multiprocessing.Queue) -> None:
@@ -205,6 +194,7 @@ def open_in_process(rank: int, meeting: Path, address: str, found: multiprocessi
         found.put(load_data(address)['state_dict']['weight'].tolist())
     except Exception as error:
         found.put(type(error).__name__)
+    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.parametrize('name, wanted', [('data.pth', [1, 1]), ('missing.pth', 'HTTPError')])
@@ -213,14 +203,22 @@ def test_one_of_several_processes_downloads(tmp_path, web, name, wanted):
     fork = multiprocessing.get_context('fork')
     found = fork.Queue()
     processes = [
-        fork.Process(target=open_in_process, args=(rank, tmp_path / 'meeting', address, found))
+        fork.Process(
+            target=open_in_process, args=(rank, tmp_path / 'meeting', address, found), daemon=True
+        )
         for rank in range(2)
     ]
     for process in processes:
         process.start()
-    assert [found.get(timeout=60) for _ in processes] == [wanted, wanted]
-    for process in processes:
-        process.join()
+    # After the forks: a fork must not copy a process that has another thread at work.
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    try:
+        assert [found.get(timeout=60) for _ in processes] == [wanted, wanted]
+        for process in processes:
+            process.join(timeout=60)
+            assert process.exitcode == 0
+    finally:
+        web.shutdown()
     assert len(web.asked) == (1 if name == 'data.pth' else 2)
 
 

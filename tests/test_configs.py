@@ -122,7 +122,7 @@ def test_a_classifier_that_is_distilled_builds(recipe: Path):
     assert list(model.distill) == ['kd', 'isrd']
 
 
-# The others are built, and train a step, in test_configs_train.py.
+# Of the others each kind is built, and trains a step, in test_configs_train.py.
 @pytest.mark.parametrize('recipe', SLIM, ids=NAME)
 def test_every_stage_of_a_slim_recipe_builds(recipe: Path):
     for stage in {'one_stage', *(file.stem for file in recipe.glob('*.py'))}:

@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import shutil
 from pathlib import Path
 
 import pytest
@@ -44,12 +43,13 @@ def small_zoo(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configs = root / '.mim' / 'configs' / 'faster_rcnn'
     configs.mkdir(parents=True)
     (root / '.mim' / 'model-index.yml').write_text('Import: []\n')
-    link = Link('faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
-    student = write_config(link, here / 'student', epochs=12)
-    shutil.copy(student, configs / 'faster-rcnn_r50_fpn_1x_coco.py')
-    cfg = Config.fromfile(student)
-    cfg.model.backbone.depth = 101
-    cfg.dump(configs / 'faster-rcnn_r101_fpn_1x_coco.py')
+    link = Link('faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', smaller=8)
+    cfg = Config.fromfile(write_config(link, here / 'student', epochs=12))
+    cfg.model.neck.in_channels = [8, 16, 32, 64]
+    for name, depth in dict(r50=18, r101=34).items():
+        cfg.model.backbone.depth = depth
+        file = configs / f'faster-rcnn_{name}_fpn_1x_coco.py'
+        Config(cfg.to_dict(), format_python_code=False).dump(file)  # formatting takes seconds
     for module in ('mmengine.hub.hub', 'mmengine.config.config'):
         monkeypatch.setattr(f'{module}.get_installed_path', lambda _: str(root))
 

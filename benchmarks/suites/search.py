@@ -19,6 +19,18 @@ def heads(weight):
     return {'model.terms.cls.weight': weight, 'model.terms.box.weight': weight}
 
 
+def crossed(weight):
+    """Return terms that compare what A's head says of the student's maps and of its own."""
+    maps = dict(student='neck', teacher='bbox_head', weight=weight)
+    return {
+        'model.terms.cross_cls': dict(maps, loss=dict(type='DenseHeadClsLoss')),
+        'model.terms.cross_box': dict(maps, loss=dict(type='DenseHeadBoxLoss')),
+    }
+
+
+no_heads = {'model.terms.cls': None, 'model.terms.box': None}
+
+
 rows = dict(
     tries_isrd_5=tried('ISRD 5', **{'model.isrd.weight': 5.0}),
     tries_isrd_20=tried('ISRD 20', **{'model.isrd.weight': 20.0}),
@@ -28,6 +40,8 @@ rows = dict(
     tries_heads_4_alone=tried(
         'head terms 4, student weight 0.25', **heads(4.0), **{'model.student_weight': 0.25}
     ),
+    tries_cross_2=tried('CrossKD 2 for the head terms', **crossed(2.0), **no_heads),
+    tries_cross_and_heads=tried('CrossKD 2 beside the head terms', **crossed(2.0)),
     tries_pkd_1=tried('feature term 1', **{'model.terms.pkd.weight': 1.0}),
     tries_no_pkd=tried('without the feature term', **{'model.terms.pkd': None}),
     tries_no_weights=tried("without A's weights", load_from=None),

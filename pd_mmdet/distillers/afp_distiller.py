@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from ..afp import AFPDetector
 from ..losses.roi_head import RoIHeadOutput
 from ..sub_cells import check_cells
-from ..taps import Tap, as_levels, find_module
+from ..taps import Tap, as_levels, find_module, run_as_in_training
 from .detector_trial import try_detector
 from .distiller import Distiller
 from .roi_head_taps import ROI_TAP, DetTaps, bbox_heads, run_roi_head
 from .terms.base import Term, TermProbe
+from .terms.cross_head import CrossHeadTerm
 from .terms.dense_head import DenseHeadTerm
 from .terms.roi_head import RoIHeadTerm
 
@@ -33,7 +34,8 @@ class AFPDistiller(Distiller):
     stage 2 (the assistant reads ``hr`` → the student reads ``lr``), or the one-stage baseline. See
     :class:`Distiller` for the arguments. The student's tap decides what a term compares: the
     outputs of dense heads (``bbox_head``, ``rpn_head``), the predictions of RoI heads for the
-    student's RoIs (``roi_head.bbox_head``), or else feature maps.
+    student's RoIs (``roi_head.bbox_head``), or else feature maps; these directly, or by what a
+    dense head of the teacher says of them, if that is the teacher's tap.
 
     Raises:
         NotImplementedError: The student or the teacher is not a one-stage or two-stage detector
@@ -85,6 +87,9 @@ class AFPDistiller(Distiller):
             return DenseHeadTerm(probe, scale=self._teacher_scale(), **term)
         if path.startswith('roi_head'):
             return RoIHeadTerm(probe, **term)
+        path = Tap.parse(term['teacher']).path
+        if isinstance(find_module(self.teacher.model, path, 'teacher'), BaseDenseHead):
+            return CrossHeadTerm(probe, **term)
         return super()._build_teacher_term(probe, **term)
 
     def _teacher_scale(self) -> Fraction:
@@ -97,6 +102,14 @@ class AFPDistiller(Distiller):
             for model, view in ((self, self.view), (self.teacher.model, self.teacher.view))
         )
         return teacher / student
+
+    def _distill_losses(
+        self, student: dict[str, Any], inputs: dict[str, Tensor], data_samples: list
+    ) -> dict[str, Tensor]:
+        terms = (term for term in self.distill.values() if isinstance(term, CrossHeadTerm))
+        crossings = {term.crossing: term for term in terms}  # several losses share one
+        crossed = {name: term.cross(self, student) for name, term in crossings.items()}
+        return super()._distill_losses(student | crossed, inputs, data_samples)
 
     def _run_teacher(
         self, inputs: Tensor, paths: set[str], student: dict[str, Any]
@@ -138,23 +151,11 @@ class AFPDistiller(Distiller):
         for name in ('bbox_head', 'rpn_head'):
             if name in names:
                 _check_dense_head(name, getattr(model, name))
-                _run_as_in_training(getattr(model, name), feats)
+                run_as_in_training(getattr(model, name), feats)
         if 'roi_head' in names:
             whole = inputs.new_tensor([[0, 0, 0, inputs.shape[-1], inputs.shape[-2]]])
             stages = range(len(bbox_heads(model.roi_head)))
             run_roi_head(model.roi_head, feats, [(stage, whole) for stage in stages])
-
-
-def _run_as_in_training(head: nn.Module, feats: Any) -> None:
-    """Run a head in training mode, but keep the mode of its norm and dropout layers.
-
-    In eval mode some heads return their output in other units (pixels instead of strides).
-    """
-    mode, head.training = head.training, True
-    try:
-        head(feats)
-    finally:
-        head.training = mode
 
 
 def _check_dense_head(name: str, head: nn.Module) -> None:

@@ -23,17 +23,9 @@ def row(values, ratio, kernel='average'):
     return rescale(feat, ratio, kernel).flatten().tolist()
 
 
-@pytest.mark.parametrize('ratio', [2, 3, 4])
-@pytest.mark.parametrize('size', [(8, 12), (7, 13), (1, 5), (2, 1)])
-def test_average_of_a_whole_ratio_is_average_pooling(ratio, size):
-    feat = torch.randn(2, 3, *size)
-    expected = F.avg_pool2d(feat, ratio, ceil_mode=True)
-    torch.testing.assert_close(rescale(feat, ratio), expected)
-
-
 @pytest.mark.parametrize('ratio', RATIOS)
 @pytest.mark.parametrize('size', [(12, 20), (11, 17), (3, 1)])
-def test_average_of_a_fraction_is_average_pooling_of_split_cells(ratio, size):
+def test_average_is_average_pooling_of_split_cells(ratio, size):
     """Each cell split in q × q equal ones, p × p of which are a window."""
     p, q = Fraction(ratio).as_integer_ratio()
     feat = torch.randn(2, 3, *size)
@@ -80,7 +72,7 @@ def test_windows_sit_where_the_kernel_says(kernel, ratio):
 
 @pytest.mark.parametrize('kernel', KERNELS)
 @pytest.mark.parametrize('ratio', RATIOS)
-@pytest.mark.parametrize('n_in', [1, 2, 7, 12])
+@pytest.mark.parametrize('n_in', [1, 7, 12])
 def test_rows_sum_to_one_and_constants_stay(kernel, ratio, n_in):
     ratio = Fraction(ratio)
     n_out = ceil(n_in / ratio)

@@ -1,15 +1,15 @@
 """A suite from its declaration to its table, on a few images."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
 from pd_mmdet.workbench.suites.suite import read_suite
 from pd_mmdet.workbench.suites.tables import part_table
 from tests.helpers import ROOT
+from tests.helpers.commands import run_here
 
 METRICS = ['bbox_mAP', 'bbox_mAP_50', 'parameters', 'flops', 'image_side', 'seed']
 OPTIONS = [
@@ -37,9 +37,8 @@ rows = dict(again=dict(config='teacher', text='T, again', weights_of='teacher'))
     return file
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, ROOT / 'benchmarks' / 'run.py', *arguments]
-    return subprocess.run([str(one) for one in command], capture_output=True, text=True)
+def run(*arguments: object) -> CompletedProcess:
+    return run_here(ROOT / 'benchmarks' / 'run.py', *arguments)
 
 
 def test_runs_are_kept_and_not_repeated(suite, tmp_path):

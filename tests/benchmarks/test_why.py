@@ -1,14 +1,13 @@
 """Put together what ISRD rebuilt from the files of a training."""
 
 import importlib.util
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
 
 from tests.helpers import ROOT
+from tests.helpers.commands import run_here
 
 TOOL = ROOT / 'benchmarks' / 'why.py'
 
@@ -41,7 +40,6 @@ def test_a_picture_has_a_row_an_image_and_goes_through_the_training(why, tmp_pat
 
 def test_unfinished_runs_are_named(tmp_path):
     (tmp_path / 'ours.py').touch()
-    command = [sys.executable, str(TOOL), str(tmp_path)]
-    ended = subprocess.run(command, capture_output=True, text=True)
+    ended = run_here(TOOL, tmp_path)
     assert ended.returncode == 2
     assert 'has no finished run of the rows assistant, baseline, baseline_long' in ended.stderr

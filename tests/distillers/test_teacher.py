@@ -11,6 +11,7 @@ from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import build_optim_wrapper
 
 from pd_mmdet.distillers.teacher import Teacher
+from tests.helpers.hostile import Touch
 from tests.helpers.tiny import (
     BOX,
     CLS,
@@ -277,16 +278,6 @@ def test_a_checkpoint_of_other_classes(tmp_path):
     checkpoint = save(retinanet(first=8, classes=5), tmp_path / 'five.pth')
     message = unfit(checkpoint, lambda state_dict: None)
     assert 'bbox_head.retina_cls.weight' in message and 'number of classes' in message
-
-
-class Touch:
-    """Unpickled as Python does it, this makes a file."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __reduce__(self):
-        return open, (str(self.file), 'w')
 
 
 def test_a_hostile_checkpoint_is_refused_and_not_run(checkpoint, tmp_path):

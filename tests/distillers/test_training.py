@@ -1,8 +1,5 @@
 """A distiller under MMEngine's runner: resumed trainings, checkpoints, and the stock train.py."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,24 +9,13 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from pd_mmdet.testing.zoo.chain import run_python
 from tests.helpers import ROOT
 from tests.helpers.tiny import BOX, CLS, PKD, build, distiller, retinanet, save
 
 RECIPE = ROOT / 'configs' / 'retinanet' / 'retinanet_r34-r18_glyphs_k2'
 STOCK_TRAIN = Path(mmdet.__file__).parent / '.mim' / 'tools' / 'train.py'
 CLASSES = ('O', 'Q', 'C', 'G', 'E', 'F', '1', 'I', '7', 'T')
-
-
-def run(*command: object, **env: object) -> None:
-    result = subprocess.run(
-        [sys.executable, *map(str, command)],
-        env=os.environ
-        | {name: str(value) for name, value in env.items()}
-        | dict(PYTHONPATH=str(ROOT)),
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
 
 
 def dataset(root: Path, split: str, views: tuple) -> dict:
@@ -186,14 +172,11 @@ def test_the_checkpoint_holds_the_student_alone(whole):
 
 
 @pytest.mark.parametrize('stage, before', [('assistant', 'teacher'), ('student', 'assistant')])
-def test_the_stock_train_py_trains_a_recipe(glyphs, tmp_path, stage, before):
+def test_the_stock_train_py_trains_a_recipe(glyphs, tmp_path, stage, before, monkeypatch):
     checkpoint = save(Config.fromfile(RECIPE / f'{before}.py').model, tmp_path / 'before.pth')
-    run(
-        STOCK_TRAIN,
-        RECIPE / f'{stage}.py',
-        '--work-dir',
-        tmp_path,
-        '--cfg-options',
+    monkeypatch.setenv('GLYPHS_ROOT', str(glyphs))
+    monkeypatch.setenv(f'{before.upper()}_CHECKPOINT', checkpoint)
+    options = [
         'train_cfg.max_iters=2',
         'train_cfg.val_begin=3',
         'default_hooks.checkpoint.interval=2',
@@ -202,10 +185,9 @@ def test_the_stock_train_py_trains_a_recipe(glyphs, tmp_path, stage, before):
             for split in ('train', 'val')
             for option in ('num_workers=0', 'persistent_workers=False', 'batch_size=2')
         ),
-        GLYPHS_ROOT=glyphs,
-        OMP_NUM_THREADS=1,
-        **{f'{before.upper()}_CHECKPOINT': checkpoint},
-    )
+    ]
+    config = RECIPE / f'{stage}.py'
+    run_python([STOCK_TRAIN, config, '--work-dir', tmp_path, '--cfg-options', *options])
     weights = torch.load(tmp_path / 'iter_2.pth', weights_only=False)['state_dict']
     plain = {name: value for name, value in weights.items() if not name.startswith('distill.')}
     build(Config.fromfile(RECIPE / 'baseline.py').model).load_state_dict(plain, strict=True)
@@ -215,6 +197,8 @@ def test_a_compiled_step_learns_the_same(glyphs, tmp_path):
     """By MMEngine's option, with what dynamo sees of the taps and of the teacher."""
     cfg = config(glyphs, by_epoch=False) | dict(custom_hooks=[], param_scheduler=[])
     cfg['train_cfg'] = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=9)
+    cfg['train_dataloader'] |= dict(batch_size=1)  # dynamo traces the loss of every image
+    cfg['train_dataloader'] |= dict(batch_size=1)  # dynamo traces the loss of every image
     cfg['model'] |= dict(terms=dict(pkd=PKD, cls=CLS), isrd=None)
     logged = []
     for name, compiled in dict(plain=False, compiled=dict(backend='eager')).items():

@@ -15,6 +15,7 @@ from mmengine.structures import InstanceData
 
 import pd_mmdet
 from pd_mmdet.checkpoint import load_data
+from tests.helpers.hostile import Touch
 
 GLYPHS = ('O', 'Q', 'C', 'G', 'E', 'F', '1', 'I', '7', 'T')
 HOOK = dict(type='TeacherHook')
@@ -312,16 +313,6 @@ def test_weights_without_a_state_dict_and_with_a_wrappers_prefix(
     assert f'{len(part)} of the {len(weights)} weights' in log_of(runner)
     name = 'backbone.conv1.weight'
     assert torch.equal(runner.model.state_dict()[name], weights[name])
-
-
-class Touch:
-    """Unpickled as Python does it, this makes a file."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __reduce__(self):
-        return open, (str(self.file), 'w')
 
 
 @pytest.mark.parametrize('resume', [False, True])

@@ -120,3 +120,23 @@ def test_no_more_cells_than_the_teacher_has(cfg):
 def test_a_detector_without_a_dense_head_is_refused():
     with pytest.raises(NotImplementedError, match='sub-cells of a FastRCNN: it has no dense head'):
         build(dict(type='SubCellDetector', detector=slim('FastRCNN'), cells=2))
+
+
+def test_sub_cells_beyond_those_of_the_teacher_are_not_compared():
+    """Of 40 pixels a stride of 16 makes 3 cells, 6 sub-cells; of 80 pixels it makes 5."""
+    teacher = retinanet()
+    teacher.bbox_head.anchor_generator.octave_base_scale = 4
+    terms = dict(cls=CLS, box=BOX)
+    model = build(distiller(with_cells(), teacher=dict(cfg=teacher), terms=terms)).train()
+    images = dict(student=torch.randn(1, 3, 40, 72), teacher=torch.randn(1, 3, 80, 144))
+    sample = batch()['data_samples'][0]
+    sample.set_metainfo(dict(img_shape=(40, 72), pad_shape=(40, 72), batch_input_shape=(40, 72)))
+    losses = model.loss(images, [sample])
+    with torch.no_grad():
+        maps = model.bbox_head(model.extract_feat(images['student']))[0]
+        wanted = model.teacher.model.bbox_head(model.teacher.model.extract_feat(images['teacher']))[
+            0
+        ]
+    assert [tuple(each.shape[-2:]) for each in maps] == [(20, 36), (10, 18), (6, 10)]
+    assert [tuple(each.shape[-2:]) for each in wanted] == [(20, 36), (10, 18), (5, 9)]
+    assert losses['distill_cls_loss'].isfinite()

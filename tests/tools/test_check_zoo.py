@@ -3,22 +3,27 @@
 import json
 import re
 import runpy
-import subprocess
-import sys
 from argparse import Namespace
 
+import pytest
+
 from tests.helpers import ROOT
+from tests.helpers.commands import run_here
 
 QUICK = ['yolof/yolof_r50-c5_8xb8-1x_coco.py', 'detr/detr_r50_8xb2-150e_coco.py', 'rpn/*c4_1x*']
 
 
-def check_zoo(cwd, *args):
-    command = [sys.executable, str(ROOT / 'tools' / 'check_zoo.py'), *args]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+def check_zoo(*args):
+    return run_here(ROOT / 'tools' / 'check_zoo.py', *args)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
 
 def test_a_rerun_agrees_with_the_page(tmp_path):
-    result = check_zoo(tmp_path, '--configs', *QUICK)
+    result = check_zoo('--configs', *QUICK)
     assert result.returncode == 0, result.stderr
     found = dict(re.findall(r'^\[\S+ \d+ s\] (\S+) (.*?) *$', result.stdout, re.MULTILINE))
     assert len(found) == 3
@@ -27,13 +32,13 @@ def test_a_rerun_agrees_with_the_page(tmp_path):
     told = {name: verdict.replace(':', '', 1) for name, verdict in rows}
     assert found == {name: told[name] for name in found}
     # Once more, of what is known: with --resume nothing is built.
-    again = check_zoo(tmp_path, '--resume', '--configs', *QUICK)
+    again = check_zoo('--resume', '--configs', *QUICK)
     assert again.returncode == 0 and '[1/3' not in again.stdout
     assert not (tmp_path / 'docs').exists()
 
 
-def test_a_name_of_nothing_is_an_error(tmp_path):
-    result = check_zoo(tmp_path, '--configs', 'atss/nothing*')
+def test_a_name_of_nothing_is_an_error():
+    result = check_zoo('--configs', 'atss/nothing*')
     assert result.returncode == 1
     assert 'error: atss/nothing* is neither a file nor a pattern' in result.stderr
 
@@ -44,13 +49,12 @@ def test_a_failure_is_not_hidden(tmp_path):
         "_base_ = 'mmdet::_base_/models/retinanet_r50_fpn.py'\n"
         "model = dict(bbox_head=dict(type='RetinaSepBNHead', num_ins=3))\n"
     )
-    result = check_zoo(tmp_path, '--configs', 'bad.py')
+    result = check_zoo('--configs', 'bad.py')
     assert result.returncode == 1
     assert 'bad.py fails' in result.stdout and '1 fail: bad.py' in result.stderr
 
 
-def test_a_resumed_chain_tries_again_what_failed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_resumed_chain_tries_again_what_failed(tmp_path):
     tool = runpy.run_path(str(ROOT / 'tools' / 'check_zoo.py'))
     lines = [['a', dict(recipe='', training='')], ['b', dict(recipe='', training='no data')]]
     cache = tmp_path / tool['CHAIN_CACHE']

@@ -1,9 +1,8 @@
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import cv2
 import numpy as np
@@ -13,13 +12,13 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from tests.helpers import ROOT
+from tests.helpers.commands import run_here
 
 SCRIPT = ROOT / 'tools' / 'dataset_converters' / 'make_glyphs.py'
 
 
-def run(*args: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(SCRIPT), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True)
+def run(*args: object) -> CompletedProcess:
+    return run_here(SCRIPT, *args)
 
 
 def make(out: Path, train: int = 6, val: int = 4, size: int = 128, seed: int = 0) -> Path:

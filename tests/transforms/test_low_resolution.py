@@ -55,8 +55,10 @@ DTYPES = {  # and the factor that brings grey levels of 0 to 255 to their range
 }
 
 
-@pytest.mark.parametrize('ratio', RATIOS)
-@pytest.mark.parametrize('dtype', DTYPES)
+@pytest.mark.parametrize(
+    ('ratio', 'dtype'),
+    [*((ratio, np.uint8) for ratio in RATIOS), *(('3/2', dtype) for dtype in [*DTYPES][1:])],
+)
 def test_the_small_image_is_the_mean_weighted_by_area(ratio, dtype):
     img = (photograph() * float(DTYPES[dtype])).astype(dtype)
     views = LowResolution(ratio)(results_of(img))
@@ -76,14 +78,13 @@ def test_the_small_image_is_the_mean_weighted_by_area(ratio, dtype):
     assert np.abs(small - mean).max() < (0.501 if np.issubdtype(dtype, np.integer) else 1e-3)
 
 
-@pytest.mark.parametrize('ratio', ['3/2', 2])
 @pytest.mark.parametrize('flip', [np.s_[:], np.s_[:, ::-1], np.s_[3:, 5:]])
-@pytest.mark.parametrize('channels', [(), (1,), (2,), (4,), (7,)])
-@pytest.mark.parametrize('interpolation', ['area', 'bilinear', 'bicubic', 'nearest'])
-def test_each_channel_is_what_it_is_alone(ratio, flip, channels, interpolation):
+@pytest.mark.parametrize('channels', [(), (1,), (2,), (7,)])
+@pytest.mark.parametrize('interpolation', ['area', 'bicubic'])
+def test_each_channel_is_what_it_is_alone(flip, channels, interpolation):
     """Whatever OpenCV does to images of one channel, or of more than four."""
     img = np.random.RandomState(0).randint(0, 60000, (67, 93, *channels)).astype(np.uint16)[flip]
-    transform = LowResolution(ratio, interpolation=interpolation, degradation=dict(blur=1.0))
+    transform = LowResolution('3/2', interpolation=interpolation, degradation=dict(blur=1.0))
     views = transform(dict(img=img))
     for channel in range(*channels or (1,)):
         plane = np.ascontiguousarray(img[..., channel] if channels else img)

@@ -12,6 +12,4 @@ def recipe(glyphs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The shipped recipe, whose data are a few images."""
     monkeypatch.setenv('GLYPHS_ROOT', str(glyphs))
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
-    # Writing a config neatly takes a second.
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, False))
     return RECIPE

@@ -82,14 +82,21 @@ class TeacherTerm(Term):
         self.teacher = Tap.parse(teacher)
 
 
-def build_loss(registry: Registry, loss: dict, kind: type[DistillationLoss], tap: str) -> nn.Module:
+def build_loss(
+    registry: Registry,
+    loss: dict,
+    kind: type[DistillationLoss],
+    tap: str,
+    side: str = 'student',
+) -> nn.Module:
     """Build the loss of a term.
 
     Args:
         registry: Builds the loss.
         loss: Config of the loss.
         kind: Base class of :mod:`pd_mmdet.losses.base` for the outputs that the term compares.
-        tap: The student's tap, for the message.
+        tap: The tap that decides what the term compares, for the message.
+        side: The network that has this tap, for the message.
 
     Raises:
         TypeError: The loss is from this package, and compares outputs of another kind. (It is
@@ -98,7 +105,7 @@ def build_loss(registry: Registry, loss: dict, kind: type[DistillationLoss], tap
     built = registry.build(loss)
     if isinstance(built, DistillationLoss) and not isinstance(built, kind):
         raise TypeError(
-            f'{type(built).__name__} compares {built.compares}, but tap {tap!r} of the student '
+            f'{type(built).__name__} compares {built.compares}, but tap {tap!r} of the {side} '
             f'is for {kind.compares}'
         )
     return built

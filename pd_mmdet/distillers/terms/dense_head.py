@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import torch
 from mmdet.structures.bbox import get_box_tensor
+from mmengine.registry import Registry
 from torch import Tensor, nn
 
 from ...losses import DenseHeadLoss
 from ...losses.prior_grid import prior_generator
 from ...losses.readers import DenseHeadOutput
+from ...sub_cells import SubCellDetector
 from ...taps import find_module
 from .base import StepOutputs, TeacherTerm, TermProbe, build_loss
 from .feature import match_levels
@@ -22,7 +26,8 @@ class DenseHeadTerm(TeacherTerm):
     Levels are matched by the sizes of their maps, as in :class:`FeatureTerm`. All levels of an
     assistant match those of its student. If the teacher is no assistant and reads an image k times
     as large, its level of stride k·s matches the student's level of stride s. Matched levels must
-    have the same priors; their regress ranges may differ.
+    have the same priors; their regress ranges may differ. Where a student with c×c sub-cells has up
+    to c - 1 rows or columns more than its teacher, at the edge, these are not compared.
 
     Args:
         probe: Outputs of the heads for a blank image.
@@ -53,12 +58,7 @@ class DenseHeadTerm(TeacherTerm):
                 probe.models, (self.student, self.teacher), ('student', 'teacher')
             )
         )
-        self.loss = build_loss(probe.registry, loss, DenseHeadLoss, student)
-        if not isinstance(self.loss, DenseHeadLoss):
-            raise TypeError(
-                f'{type(self.loss).__name__} is no DenseHeadLoss, but tap {student!r} is a dense '
-                'head'
-            )
+        self.loss = build_dense_head_loss(probe.registry, loss, student, 'student')
         self.loss.check_head(student_head)
         self.loss.check_head(teacher_head)
         self.loss.check_pair(student_head, teacher_head)
@@ -82,16 +82,69 @@ class DenseHeadTerm(TeacherTerm):
 
     def forward(self, model: nn.Module, step: StepOutputs) -> Tensor:
         student_levels, teacher_levels = zip(*self.pairs)
-        student = DenseHeadOutput(
-            model.get_submodule(self.student.path), step.student[self.student.path], student_levels
-        )
+        outputs, wanted = step.student[self.student.path], step.teacher[self.teacher.path]
+        if isinstance(model, SubCellDetector):
+            outputs = without_edge(outputs, wanted, self.pairs, model.cells)
+        student = DenseHeadOutput(model.get_submodule(self.student.path), outputs, student_levels)
         teacher = DenseHeadOutput(
             model.teacher.model.get_submodule(self.teacher.path),
-            step.teacher[self.teacher.path],
+            wanted,
             teacher_levels,
             self.scale,
         )
         return self.weight * self.loss(student, teacher)
+
+
+def build_dense_head_loss(registry: Registry, loss: dict, tap: str, side: str) -> DenseHeadLoss:
+    """Build the loss of a term between outputs of dense heads.
+
+    Args:
+        registry: Builds the loss.
+        loss: Config of the loss.
+        tap: Tap of a dense head, for the message.
+        side: The network that has this tap, for the message.
+
+    Raises:
+        TypeError: The loss compares no outputs of dense heads.
+    """
+    built = build_loss(registry, loss, DenseHeadLoss, tap, side)
+    if not isinstance(built, DenseHeadLoss):
+        raise TypeError(
+            f'{type(built).__name__} is no DenseHeadLoss, but tap {tap!r} of the {side} is a dense '
+            'head'
+        )
+    return built
+
+
+def without_edge(
+    student: Sequence[Any], teacher: Sequence[Any], pairs: list[tuple[int, int]], cells: int
+) -> list[list[Tensor]]:
+    """Cut the sub-cells that a student has beyond those of its teacher from the end of its maps.
+
+    A map with s pixels a cell has ⌈side / s⌉ cells. A student on the small image has c times as
+    many sub-cells, which are up to c - 1 more than the ⌈c · side / s⌉ cells of the large image.
+
+    Args:
+        student: Outputs of the student's head: lists with a map (N, C, H, W) for each level.
+        teacher: Those of the teacher's head.
+        pairs: Matched levels, as indices (student's level, teacher's level).
+        cells: c.
+
+    Returns:
+        The student's outputs. Maps that are larger or smaller by another number stay.
+    """
+    sizes = {}
+    for i, j in pairs:
+        more = [a - b for a, b in zip(student[0][i].shape[-2:], teacher[0][j].shape[-2:])]
+        if all(0 <= number < cells for number in more):
+            sizes[i] = teacher[0][j].shape[-2:]
+    return [
+        [
+            maps[..., : sizes[level][0], : sizes[level][1]] if level in sizes else maps
+            for level, maps in enumerate(entry)
+        ]
+        for entry in student
+    ]
 
 
 def check_same_priors(

@@ -27,6 +27,7 @@ from unittest.mock import patch
 import cv2
 import torch
 from mmcv.transforms import Compose
+from mmdet.apis import inference_detector, init_detector
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.visualization import Visualizer
@@ -62,6 +63,7 @@ class Link(NamedTuple):
         classes: Names of the classes of the data; None: those of the config.
         masks: Format of masks in the annotations, ``'polygon'`` or ``'rle'``.
         hard: Whether the data have crowds and an image without objects.
+        knobs: Further options of make_recipe.
     """
 
     config: str
@@ -70,20 +72,24 @@ class Link(NamedTuple):
     classes: tuple[str, ...] | None = None
     masks: str = 'polygon'
     hard: bool = False
+    knobs: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        name = Path(self.config).stem
+        name = ' '.join([Path(self.config).stem, *self.knobs])
         if self.hard:
             return f'{name}, RLE, crowds, an image without objects'
         return f'{name}, classes of its own' if self.classes else name
 
 
 CLASSES = ('disc', 'box', 'ring')
+CELLS = ('--cells', '2')
 CHAIN = (
     Link('retinanet/retinanet_r50_fpn_1x_coco.py', classes=CLASSES),
+    Link('retinanet/retinanet_r50_fpn_1x_coco.py', knobs=CELLS),
     Link('ssd/ssd300_coco.py', narrower=1, smaller=1),
     Link('yolo/yolov3_mobilenetv2_8xb24-320-300e_coco.py', narrower=1, smaller=2),
     Link('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'),
+    Link('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', knobs=('--enlarge', '2')),
     Link('atss/atss_r50_fpn_1x_coco.py', classes=CLASSES),
     Link('gfl/gfl_r50_fpn_1x_coco.py'),
     Link('paa/paa_r50_fpn_1x_coco.py'),
@@ -94,6 +100,7 @@ CHAIN = (
     Link('reppoints/reppoints-moment_r50_fpn_1x_coco.py'),
     Link('centernet/centernet_r18_8xb16-crop512-140e_coco.py'),
     Link('faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'),
+    Link('faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', knobs=CELLS),
     Link('pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py'),
     Link('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py', classes=CLASSES),
     Link('mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'),
@@ -164,15 +171,17 @@ def run_chain(link: Link, folder: Path, stock: StockProcess) -> dict[str, str]:
     folder.mkdir(parents=True)
     config = write_config(link, folder)
     recipe, work = folder / 'recipe', folder / 'work'
+    options = ['--ratio', RATIO, *link.knobs, '--out', recipe]
+    predict = predict_here if link.knobs == CELLS else stock.predict  # sub-cells need the package
     steps: dict[str, Callable[[], object]] = dict(
-        recipe=partial(_run, 'make_recipe', config, config, '--ratio', RATIO, '--out', recipe),
+        recipe=partial(_run, 'make_recipe', config, config, *options),
         training=partial(_run, 'train_tas', recipe, '--work-dir', work, '--baseline'),
         table=partial(_check_table, work),
         picture=partial(_check_picture, work),
         export=partial(
             _run, 'export_student', recipe / 'student.py', _trained(work), folder / 'deployed'
         ),
-        prediction=partial(_check_predictions, folder, stock),
+        prediction=partial(_check_predictions, folder, predict),
         costs=partial(_report_costs, folder),
     )
     outcome: dict[str, str] = {}
@@ -271,7 +280,19 @@ def run_python(words: list[object]) -> str:
     Raises:
         SystemExit: The command ends with an error.
     """
-    argv, output = [str(word) for word in words], StringIO()
+    output = StringIO()
+    with redirect_stdout(output), redirect_stderr(output):
+        start_python(words)
+    return output.getvalue()
+
+
+def start_python(words: list[object]) -> None:
+    """Do the same as :func:`run_python`, but write on the screen.
+
+    Raises:
+        SystemExit: The command ends with an error, or by itself.
+    """
+    argv = [str(word) for word in words]
     if argv[0] == '-m':
         argv = argv[1:]
         start = import_module(argv[0]).main
@@ -285,18 +306,17 @@ def run_python(words: list[object]) -> str:
         kind._instance_dict.clear()
     with (
         patch.object(sys, 'argv', argv),
+        patch.dict('os.environ'),  # what the command changes ends with it
+        patch.object(sys, 'path', [str(Path(argv[0]).parent), *sys.path]),
         # Configs are written as they are: making them pretty takes most of the time.
         patch('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, False)),
-        redirect_stdout(output),
-        redirect_stderr(output),
         # In a process of its own each stage would import everything again.
-        patch.object(stages, '_run', lambda command: run_python(command[1:])),
+        patch.object(stages, '_run', lambda command: start_python(command[1:])),
     ):
         try:
             start()
         finally:
             signal.signal(signal.SIGTERM, at_end)
-    return output.getvalue()
 
 
 def _check_table(work: Path) -> None:
@@ -315,13 +335,20 @@ def _check_picture(work: Path) -> None:
     assert cv2.imread(str(work / 'comparison.png')) is not None, 'no comparison.png'
 
 
-def _check_predictions(folder: Path, stock: StockProcess) -> None:
+def predict_here(config: Path, weights: Path, image: Path, out: Path) -> dict[str, list]:
+    """Do in this process what :meth:`StockProcess.predict` does without this package."""
+    model = init_detector(str(config), str(weights), device='cpu', cfg_options={})
+    found = inference_detector(model, str(image)).pred_instances
+    return {key: found[key].tolist() for key in ('bboxes', 'scores', 'labels')}
+
+
+def _check_predictions(folder: Path, predict: Callable[..., dict[str, list]]) -> None:
     """Check that the exported student predicts for a small file what the trained student does."""
     config, weights = (folder / 'deployed' / f'student{ending}' for ending in ('.py', '.pth'))
     large = cv2.imread(str(next((folder / 'data').rglob('*.jpg'))))
     image = folder / 'small.png'
     cv2.imwrite(str(image), LowResolution(RATIO, views=['lr'])(dict(img=large))['img'])
-    found = stock.predict(config, weights, image, folder / 'found.json')
+    found = predict(config, weights, image, folder / 'found.json')
 
     model = build_model(Config.fromfile(folder / 'recipe' / 'student.py'))
     model.load_state_dict(student_part(load_data(_trained(folder / 'work'))))

@@ -35,7 +35,7 @@ def check_pipelines(cfg: Config, annotations: Annotations, ratio: Fraction) -> N
         views = [['lr'], ['hr']] if testing else [['lr'], ['hr'], ('hr', 'lr')]
         for each in views:
             try:
-                _run(with_views(pipeline, str(ratio), each, testing), annotations)
+                _run(with_views(pipeline, dict(ratio=str(ratio)), each, testing), annotations)
             except Exception as error:  # transforms may be custom
                 raise ValueError(f'{name}: {type(error).__name__}: {error}') from error
 

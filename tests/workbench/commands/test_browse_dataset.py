@@ -1,5 +1,3 @@
-import runpy
-import sys
 from pathlib import Path
 
 import cv2
@@ -10,6 +8,7 @@ from mmdet.registry import VISUALIZERS
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 
+from pd_mmdet.testing.zoo.chain import run_python
 from pd_mmdet.transforms import LowResolution, PackPairedDetInputs
 from pd_mmdet.workbench.commands.browse_dataset import drawn
 from tests.helpers import ROOT
@@ -27,9 +26,7 @@ def browse(glyphs, tmp_path, monkeypatch):
         """The first picture."""
         out = tmp_path / f'{tool.parent.name}_{config.stem}'
         options = ['--cfg-options', 'train_dataloader.dataset.indices=1']
-        arguments = [tool, config, '--not-show', '--output-dir', out, *options]
-        monkeypatch.setattr(sys, 'argv', [str(one) for one in arguments])
-        runpy.run_path(str(tool), run_name='__main__')
+        run_python([tool, config, '--not-show', '--output-dir', out, *options])
         return {file.name: cv2.imread(str(file)) for file in sorted(out.iterdir())}
 
     return run

@@ -1,7 +1,7 @@
 import csv
 import json
-import subprocess
 import sys
+from subprocess import CompletedProcess
 from unittest.mock import Mock
 
 import pytest
@@ -14,6 +14,7 @@ from pd_mmdet.workbench.commands import cost_report
 from pd_mmdet.workbench.costs import cost_report as report
 from pd_mmdet.workbench.stages.evaluate import costs
 from tests.helpers import ROOT
+from tests.helpers.commands import run_here
 
 RECIPE = ROOT / 'configs' / 'retinanet' / 'retinanet_r34-r18_glyphs_k2'
 FEW = ['--rounds', '2', '--batch-sizes', '2', '--images', '2', '--jpeg', '80']
@@ -25,9 +26,8 @@ def data(glyphs, monkeypatch):
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, ROOT / 'tools' / 'cost_report.py', *arguments]
-    return subprocess.run([str(one) for one in command], capture_output=True, text=True)
+def run(*arguments: object) -> CompletedProcess:
+    return run_here(ROOT / 'tools' / 'cost_report.py', *arguments)
 
 
 def test_large_and_small_side_by_side(tmp_path):

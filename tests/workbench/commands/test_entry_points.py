@@ -44,7 +44,7 @@ def test_a_recipe_is_made_without_the_checkout(installed, tmp_path):
     script = here / 'pd-make-recipe'
     module, _, function = SCRIPTS['pd-make-recipe'].partition(':')
     script.write_text(f'from {module} import {function}\n{function}()\n')
-    config = 'mmdet::yolof/yolof_r50-c5_8xb8-1x_coco.py'
+    config = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
     command = [script.name, config, config, '--ratio', '2', '--out', 'mine']
     done = subprocess.run(
         [sys.executable, *command],

@@ -1,10 +1,7 @@
 """Check that an exported classifier is in stock MMPretrain what the distiller was."""
 
 import json
-import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -21,6 +18,7 @@ from pd_mmdet.transforms import LowResolution
 from pd_mmdet.workbench.export import export_student
 from pd_mmdet.workbench.recipes.make import make_recipe
 from tests.helpers import ROOT
+from tests.helpers.stock import run_stock
 
 mmpretrain = pytest.importorskip('mmpretrain')
 STOCK_TEST = Path(mmpretrain.__file__).parent / '.mim' / 'tools' / 'test.py'
@@ -66,13 +64,6 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='Accuracy', topk=(1, 5))
 test_evaluator = val_evaluator
 """
-# In a process that cannot import this package.
-BLOCKED = """
-import runpy, sys
-sys.modules['pd_mmdet'] = None
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name='__main__')
-"""
 INFER = """
 import json, sys
 from mmpretrain import ImageClassificationInferencer, get_model
@@ -93,19 +84,6 @@ json.dump(found, open(out, 'w'))
 @pytest.fixture(autouse=True)
 def mmpretrain_scope(scope_and_seed):
     init_default_scope('mmpretrain')
-
-
-def run(*command: object, cwd: Path) -> str:
-    env = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
-    result = subprocess.run(
-        [sys.executable, *map(str, command)],
-        cwd=cwd,
-        env=env | dict(OMP_NUM_THREADS='1', TORCH_FORCE_WEIGHTS_ONLY_LOAD='1'),
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result.stdout
 
 
 @pytest.fixture(scope='module')
@@ -177,15 +155,15 @@ def test_stock_mmpretrain_says_what_the_student_says(recipe, large, small, tmp_p
     assert expected.std(0).min() > 0.001  # they differ between the images
 
     (tmp_path / 'infer.py').write_text(INFER)
-    run('-c', BLOCKED, 'infer.py', *files, tmp_path / 'found.json', *images, cwd=tmp_path)
+    infer = ['infer.py', *files, tmp_path / 'found.json', *images]
+    data = f'test_dataloader.dataset.data_root={small}'
+    out = ['--work-dir', tmp_path, '--out', tmp_path / 'found.pkl', '--out-item', 'pred']
+    test = [STOCK_TEST, *files, *out, '--cfg-options', data]
+    assert 'accuracy/top1' in run_stock(infer, test, cwd=tmp_path)
     found = json.loads((tmp_path / 'found.json').read_text())
     assert torch.equal(torch.tensor(found['scores']), expected)
     assert found['classes'] == list('abcdef') and found['kind'] == 'ImageClassifier'
 
-    data = f'test_dataloader.dataset.data_root={small}'
-    out = ['--work-dir', tmp_path, '--out', tmp_path / 'found.pkl', '--out-item', 'pred']
-    options = [*out, '--cfg-options', data]
-    assert 'accuracy/top1' in run('-c', BLOCKED, STOCK_TEST, *files, *options, cwd=tmp_path)
     samples = pickle.loads((tmp_path / 'found.pkl').read_bytes())
     assert torch.equal(torch.stack([sample['pred_score'] for sample in samples]), expected)
 

@@ -1,10 +1,7 @@
 """Check that an export is, in stock MMDetection without this package, what the distiller was."""
 
 import json
-import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,11 +22,14 @@ from mmengine.runner import Runner
 from torch import nn
 
 from pd_mmdet.checkpoint import load_data
+from pd_mmdet.testing.zoo.chain import run_python
 from pd_mmdet.transforms import LowResolution
 from pd_mmdet.workbench.configs import walk
 from pd_mmdet.workbench.export import export_student
 from tests.helpers import ROOT
 from tests.helpers.glyphs import make_glyphs
+from tests.helpers.hostile import Touch
+from tests.helpers.stock import run_stock
 
 register_all_modules()
 RECIPES = ROOT / 'configs' / 'retinanet'
@@ -48,13 +48,6 @@ custom_hooks = [
     dict(type='EMAHook', ema_type='ExpMomentumEMA', gamma=1, momentum=0.1, update_buffers=True)
 ]
 log_level = 'WARNING'
-"""
-# In a process that cannot import this package.
-BLOCKED = """
-import runpy, sys
-sys.modules['pd_mmdet'] = None
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name='__main__')
 """
 INFER = """
 import importlib.util, json, sys
@@ -78,19 +71,6 @@ found = dict(
 )
 json.dump(found, open(out, 'w'))
 """
-
-
-def run(*command: object, cwd: Path | None = None) -> str:
-    env = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
-    result = subprocess.run(
-        [sys.executable, *map(str, command)],
-        cwd=cwd,
-        env=env | dict(OMP_NUM_THREADS='1', TORCH_FORCE_WEIGHTS_ONLY_LOAD='1'),
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result.stdout
 
 
 def save(config: Path, file: Path, seed: int = 0, **meta: object) -> Path:
@@ -166,7 +146,7 @@ def trained(large, tmp_path_factory) -> Trained:
 def exported(trained, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp('exported') / 'new' / 'folder'
     tool = ROOT / 'tools' / 'export_student.py'
-    said = run(tool, trained.config, trained.checkpoint, out)
+    said = run_python([tool, trained.config, trained.checkpoint, out])
     assert f'{out}/student.py' in said and f'{out}/student.pth' in said
     assert sorted(file.name for file in out.iterdir()) == ['student.pth', 'student.py']
     return out
@@ -214,28 +194,33 @@ def assert_same(found: list[dict], expected: list[dict]) -> None:
 # Invariant 6
 
 
-def test_the_inferencer_finds_what_the_distiller_finds(exported, small, expected, tmp_path):
-    (tmp_path / 'infer.py').write_text(INFER)
-    images = sorted((small / 'val').iterdir())
-    files = exported / 'student.py', exported / 'student.pth', tmp_path / 'found.json'
-    run('-c', BLOCKED, 'infer.py', *files, *images, cwd=tmp_path)
-    found = json.loads(files[-1].read_text())
+@pytest.fixture(scope='module')
+def stock(exported, small, tmp_path_factory) -> Path:
+    """The folder of what the inferencer, and then the stock test.py, find in the small files."""
+    folder = tmp_path_factory.mktemp('stock')
+    (folder / 'infer.py').write_text(INFER)
+    files = [exported / 'student.py', exported / 'student.pth']
+    infer = ['infer.py', *files, 'found.json', *sorted((small / 'val').iterdir())]
+    options = [
+        f'test_dataloader.dataset.data_root={small}',
+        f'test_evaluator.ann_file={small}/annotations/val.json',
+    ]
+    out = ['--work-dir', folder, '--out', 'found.pkl', '--cfg-options', *options]
+    (folder / 'said.txt').write_text(run_stock(infer, [STOCK_TEST, *files, *out], cwd=folder))
+    return folder
+
+
+def test_the_inferencer_finds_what_the_distiller_finds(stock, expected):
+    found = json.loads((stock / 'found.json').read_text())
     for way in ('inferencer', 'weights_alone', 'init_detector'):
         assert_same(found[way], expected)
     assert found['classes'] == ['O', 'Q', 'C', 'G', 'E', 'F', '1', 'I', '7', 'T']
 
 
-def test_the_stock_test_finds_what_the_distiller_finds(exported, small, expected, tmp_path):
-    options = [
-        f'test_dataloader.dataset.data_root={small}',
-        f'test_evaluator.ann_file={small}/annotations/val.json',
-    ]
-    files = exported / 'student.py', exported / 'student.pth'
-    out = tmp_path / 'found.pkl'
-    dump = ['--work-dir', tmp_path, '--out', out, '--cfg-options', *options]
-    said = run('-c', BLOCKED, STOCK_TEST, *files, *dump, cwd=tmp_path)
-    assert 'Average Precision' in said
-    found = sorted(pickle.loads(out.read_bytes()), key=lambda sample: sample['img_path'])
+def test_the_stock_test_finds_what_the_distiller_finds(stock, expected):
+    assert 'Average Precision' in (stock / 'said.txt').read_text()
+    dumped = pickle.loads((stock / 'found.pkl').read_bytes())
+    found = sorted(dumped, key=lambda sample: sample['img_path'])
     assert [sample['ori_shape'] for sample in found] == [(80, 80)] * 4
     assert_same([sample['pred_instances'] for sample in found], expected)
 
@@ -389,16 +374,6 @@ def test_an_assistant_says_what_it_needs(large, tmp_path):
 
 
 # Refusals
-
-
-class Touch:
-    """Unpickled as Python does it, this makes a file."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __reduce__(self):
-        return open, (str(self.file), 'w')
 
 
 def test_a_plain_model_is_refused(tmp_path):

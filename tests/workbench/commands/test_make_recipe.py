@@ -1,11 +1,10 @@
-import os
 import runpy
-import subprocess
 import sys
 
 import pytest
 
 from tests.helpers import ROOT
+from tests.helpers.commands import run_here
 
 TOOL = ROOT / 'tools' / 'make_recipe.py'
 GLYPHS = ROOT / 'configs' / 'retinanet' / 'retinanet_r34-r18_glyphs_k2'
@@ -14,12 +13,7 @@ PAIR = [str(GLYPHS / 'ceiling.py'), str(GLYPHS / 'teacher.py')]
 
 def test_what_it_says(tmp_path):
     out = tmp_path / 'mine'
-    result = subprocess.run(
-        [sys.executable, TOOL, *PAIR, '--ratio', '3', '--out', out],
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-        capture_output=True,
-        text=True,
-    )
+    result = run_here(TOOL, *PAIR, '--ratio', '3', '--out', out)
     assert result.returncode == 0, result.stderr
     assert f'Written to {out}, and every model built: baseline.py, assistant.py' in result.stdout
     assert 'Left out:\n  one_stage: pkd: tap' in result.stdout

@@ -1,9 +1,7 @@
 import json
-import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import cv2
 import numpy as np
@@ -11,6 +9,8 @@ import pytest
 import torch
 
 from tests.helpers import ROOT
+from tests.helpers.commands import run_here
+from tests.helpers.hostile import Touch
 
 CONFIG = """
 _base_ = ['mmdet::_base_/models/retinanet_r50_fpn.py', 'mmdet::_base_/default_runtime.py']
@@ -45,16 +45,6 @@ auto_scale_lr = dict(base_batch_size=4)
 """
 
 
-class Touch:
-    """Unpickled as Python does it, this makes a file."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __reduce__(self):
-        return open, (str(self.file), 'w')
-
-
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory) -> Path:
     """Four images, their annotations and a config."""
@@ -75,14 +65,10 @@ def folder(tmp_path_factory) -> Path:
     return root
 
 
-def run(tool: str, folder: Path, *args: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / tool), 'config.py', *map(str, args)],
-        cwd=folder,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-        capture_output=True,
-        text=True,
-    )
+def run(tool: str, folder: Path, *args: object) -> CompletedProcess:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return run_here(ROOT / 'tools' / tool, 'config.py', *args)
 
 
 @pytest.fixture(scope='module')

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import runpy
 import shutil
-import sys
 from pathlib import Path
 
 import cv2
@@ -15,6 +13,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
+from pd_mmdet.testing.zoo.chain import run_python
 from pd_mmdet.workbench.recipes import make
 from pd_mmdet.workbench.recipes.make import make_recipe
 from pd_mmdet.workbench.stages.recipe import read_stage
@@ -118,16 +117,11 @@ def changed(configs: dict[str, str], kind: str, text: str) -> str:
     return str(file)
 
 
-def train(stage: str, recipe: Path, work_dir: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
+def train(stage: str, recipe: Path, work_dir: Path) -> dict:
     """Train a stage by MMPretrain's tool; the last line of its log of training."""
     file = work_dir / f'{stage}.py'
     read_stage(recipe, stage).dump(file)
-    # Of each name MMEngine has one instance a process.
-    names = [f'{key}={recipe.name}_{stage}' for key in ('experiment_name', 'visualizer.name')]
-    options = ['--work-dir', work_dir / stage, '--cfg-options', *names]
-    arguments = [STOCK_TOOL, file, *options]
-    monkeypatch.setattr(sys, 'argv', [str(one) for one in arguments])
-    runpy.run_path(str(STOCK_TOOL), run_name='__main__')
+    run_python([STOCK_TOOL, file, '--work-dir', work_dir / stage])
     (log,) = (work_dir / stage).glob('*/vis_data/scalars.json')
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     return next(line for line in reversed(lines) if 'loss' in line)
@@ -144,11 +138,11 @@ def test_stock_tool_trains_it(teacher, student, configs, tmp_path, monkeypatch):
     model = MODELS.build(Config.fromfile(configs[teacher]).model)
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'teacher.pth')
 
-    log = train('assistant', recipe, tmp_path, monkeypatch)
+    log = train('assistant', recipe, tmp_path)
     assert log['step'] == 2 and log['distill_kd_loss'] > 0 and 'distill_isrd_loss' not in log
-    log = train('student', recipe, tmp_path, monkeypatch)
+    log = train('student', recipe, tmp_path)
     assert log['step'] == 2 and log['distill_kd_loss'] > 0 and log['distill_isrd_loss'] > 0
-    log = train('one_stage', recipe, tmp_path, monkeypatch)
+    log = train('one_stage', recipe, tmp_path)
     assert log['step'] == 2 and log['distill_kd_loss'] > 0 and log['distill_isrd_loss'] > 0
 
 

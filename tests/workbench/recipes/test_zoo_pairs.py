@@ -7,8 +7,6 @@ networks are slim, their images small, and their data are glyphs.
 from __future__ import annotations
 
 import json
-import runpy
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 
+from pd_mmdet.testing.zoo.chain import run_python
 from pd_mmdet.workbench.recipes.make import make_recipe
 from pd_mmdet.workbench.stages.recipe import read_stage
 from tests.helpers.zoo_pairs import PAIRS, tiny, with_masks
@@ -34,26 +33,15 @@ def data(glyphs: Path) -> Path:
     return with_masks(glyphs)
 
 
-def train(stage: str, recipe: Path, work_dir: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
+def train(stage: str, recipe: Path, work_dir: Path) -> dict:
     """Train a stage by MMDetection's tool; the last line of its log."""
-    # Of each name MMEngine has one instance a process.
-    names = [f'{key}={recipe.name}_{stage}' for key in ('experiment_name', 'visualizer.name')]
-    options = ['--work-dir', work_dir / stage, '--cfg-options', *names]
-    arguments = [STOCK_TOOL, recipe / f'{stage}.py', *options]
-    monkeypatch.setattr(sys, 'argv', [str(one) for one in arguments])
-    runpy.run_path(str(STOCK_TOOL), run_name='__main__')
+    run_python([STOCK_TOOL, recipe / f'{stage}.py', '--work-dir', work_dir / stage])
     (log,) = (work_dir / stage).glob('*/vis_data/scalars.json')
     return json.loads(log.read_text().splitlines()[-1])
 
 
-@pytest.fixture
-def unformatted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Configs are dumped as they are: making them pretty takes most of the time, six times each."""
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, False))
-
-
 @pytest.mark.parametrize('name', ['yolox', 'multi_scale'])  # others: tests/zoo/test_chain_…
-def test_stock_tool_trains_it(name, data, tmp_path, monkeypatch, unformatted):
+def test_stock_tool_trains_it(name, data, tmp_path, monkeypatch):
     register_all_modules()
     config, own, other, slim = PAIRS[name]
     for side, size in dict(own=own, other=other).items():
@@ -68,11 +56,11 @@ def test_stock_tool_trains_it(name, data, tmp_path, monkeypatch, unformatted):
     assistant = tmp_path / 'assistant' / 'epoch_2.pth'
     monkeypatch.setenv('ASSISTANT_CHECKPOINT', str(assistant))
 
-    log = train('assistant', recipe, tmp_path, monkeypatch)
+    log = train('assistant', recipe, tmp_path)
     assert log['epoch'] == 2 and log['distill_pkd_loss'] > 0
     assert assistant.exists()
 
-    log = train('student', recipe, tmp_path, monkeypatch)
+    log = train('student', recipe, tmp_path)
     terms = Config.fromfile(recipe / 'student.py').model.terms
     assert log['epoch'] == 2 and log['distill_isrd_loss'] > 0
     assert all(torch.tensor(log[f'distill_{term}_loss']).isfinite() for term in terms)

@@ -72,7 +72,6 @@ def test_the_same_images_side_by_side(recipe, glyphs, tmp_path, drawn):
 
 def test_masks_of_detectors(glyphs, tmp_path, drawn, monkeypatch):
     """Draw what an untrained Mask R-CNN finds with almost no confidence, with its masks."""
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, False))
     monkeypatch.setattr(detection_picture, 'MIN_SCORE', 0.0)
     monkeypatch.setattr(detection_picture, 'IMAGES', 1)
     data = with_masks(glyphs)

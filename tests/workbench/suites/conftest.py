@@ -10,8 +10,6 @@ def suite_file(glyphs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """A suite of the shipped glyphs recipe and rows, on a few images."""
     monkeypatch.setenv('GLYPHS_ROOT', str(glyphs))
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
-    # Writing a config neatly takes a second.
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, False))
     file = tmp_path / 'few.py'
     file.write_text(f"""
 _base_ = '{ROOT}/benchmarks/suites/_base_/rows.py'

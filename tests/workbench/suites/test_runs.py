@@ -150,20 +150,17 @@ def test_a_folder_of_another_training_is_refused(suite_file, tmp_path):
 
 
 def test_the_time_that_is_left(suite_file, tmp_path):
-    def runs():
-        return plan(read_suite(suite_file), tmp_path, rows=['ours', 'baseline_long'])
-
-    assert seconds_left(runs()) is None
+    runs = plan(read_suite(suite_file), tmp_path, rows=['ours', 'baseline_long'])
+    assert seconds_left(runs) is None
     # Order: teacher, then assistant, baseline_long, ours of both seeds.
-    finish(runs()[0], 20)  # 40 iterations: half a second each
-    assert seconds_left(runs()) == pytest.approx(0.5 * 2 * (40 + 120 + 40))
-    finish(runs()[1], 40)  # with the other seed the same row will take as long: 40
+    finish(runs[0], 20)  # 40 iterations: half a second each
+    assert seconds_left(runs) == pytest.approx(0.5 * 2 * (40 + 120 + 40))
+    finish(runs[1], 40)  # with the other seed the same row will take as long: 40
     step = (0.5 + 1) / 2
-    assert seconds_left(runs()) == pytest.approx(40 + step * 2 * (120 + 40))
-    for run in runs():
-        if not run.stage.finished:
-            finish(run, 10)
-    assert seconds_left(runs()) == 0
+    assert seconds_left(runs) == pytest.approx(40 + step * 2 * (120 + 40))
+    for run in runs[2:]:
+        finish(run, 10)
+    assert seconds_left(runs) == 0
 
 
 def test_a_row_that_was_stopped_early(suite_file, tmp_path, monkeypatch):
