@@ -40,27 +40,31 @@ optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.001))
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with two images of each of two classes and a config."""
+    """The current folder, with two images of each of two classes and a config.
+
+    MMEngine keeps the scope of a run by the config's name and the second: no detector's config is
+    named like it.
+    """
     for number, name in enumerate(('a/0', 'a/1', 'b/2', 'b/3')):
         file = tmp_path / 'images' / f'{name}.png'
         file.parent.mkdir(parents=True, exist_ok=True)
         noise = np.random.default_rng(number).integers(0, 255, (32, 32, 3), dtype=np.uint8)
         cv2.imwrite(str(file), noise)
-    (tmp_path / 'config.py').write_text(CONFIG.replace('{root}', str(tmp_path)))
+    (tmp_path / 'classifier.py').write_text(CONFIG.replace('{root}', str(tmp_path)))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def run(monkeypatch: pytest.MonkeyPatch, tool: str, *args: object) -> None:
-    monkeypatch.setattr(sys, 'argv', [tool, 'config.py', *map(str, args)])
+    monkeypatch.setattr(sys, 'argv', [tool, 'classifier.py', *map(str, args)])
     runpy.run_path(str(TOOLS / tool), run_name='__main__')
 
 
 def test_train_and_test(folder, monkeypatch):
     run(monkeypatch, 'train.py')
-    trained = folder / 'work_dirs' / 'config' / 'epoch_1.pth'
+    trained = folder / 'work_dirs' / 'classifier' / 'epoch_1.pth'
     # As MMPretrain's own tool collates.
-    loader = Config.fromfile(trained.parent / 'config.py').train_dataloader
+    loader = Config.fromfile(trained.parent / 'classifier.py').train_dataloader
     assert loader.collate_fn.type == 'default_collate' and not loader.persistent_workers
 
     scores = {}
