@@ -10,7 +10,8 @@ In README.md, docs/*.md and the READMEs of configs, the text from one of these m
 - `<!-- costs: FILE -->`: the table of a result file of cost_report.py;
 - `<!-- suite: NAME PART -->`: a table of one part (1, 2, …) of a suite of benchmarks/suites, for
   each device that has results (`suite_NAME_DEVICE.json`); rows without results are named below it;
-- `<!-- front: NAME -->`: a table of all rows of a suite by their FLOPs, with their Pareto front;
+- `<!-- rows: NAME -->`: a table of all rows of a suite by their FLOPs, with their Pareto front;
+  `<!-- front: NAME -->`: only the rows on the front;
 - `<!-- not-run: suites -->`: a sentence that names all parts of suites without results.
 
 The pictures are docs/benchmark_NAME_DEVICE.png, docs/benchmark_NAME_DEVICE_sizes.png and
@@ -40,7 +41,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results'
 SUITES = ROOT / 'benchmarks' / 'suites'
 BLOCK = re.compile(
-    r'(<!-- (results|costs|suite|front|not-run): (\S+)(?: (\d+))? -->\n).*?(<!-- end -->)',
+    r'(<!-- (results|costs|suite|rows|front|not-run): (\S+)(?: (\d+))? -->\n).*?(<!-- end -->)',
     re.DOTALL,
 )
 
@@ -63,8 +64,8 @@ def fill(text: str) -> str:
         kind, name, part = match[2], match[3], match[4]
         if kind == 'suite':
             made = suite_tables(name, int(part))
-        elif kind == 'front':
-            made = front_tables(name)
+        elif kind in ('rows', 'front'):
+            made = front_tables(name, only_front=kind == 'front')
         elif kind == 'not-run':
             made = not_run()
         else:
@@ -127,11 +128,12 @@ def suite_tables(name: str, number: int) -> str:
     return '\n'.join(tables) or f'{part.title}: not run.\n'
 
 
-def front_tables(name: str) -> str:
-    """Return the tables of all rows of a suite by their FLOPs: one for each device with results."""
+def front_tables(name: str, only_front: bool = False) -> str:
+    """Return the tables of a suite's rows by their FLOPs: one for each device with results."""
     suite = suite_of(name)
+    rows = 'The rows on the front' if only_front else 'All rows'
     tables = [
-        f'All rows, on a {device.upper()}:\n\n{front_table(suite, records)}'
+        f'{rows}, on a {device.upper()}:\n\n{front_table(suite, records, only_front)}'
         for device, records in results_of(name).items()
     ]
     return '\n'.join(tables) or f'{suite.title}: not run.\n'

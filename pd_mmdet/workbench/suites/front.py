@@ -91,13 +91,21 @@ def front_of(points: Sequence[Point]) -> list[int]:
     return pareto_front([point.place for point in points])
 
 
-def front_table(suite: Suite, records: Records) -> str:
-    """Make a table in Markdown of all rows of a suite, for each validation set."""
-    tables = {name: _table(points_of(suite, rows)) for name, rows in by_set(records).items()}
+def front_table(suite: Suite, records: Records, only_front: bool = False) -> str:
+    """Make a table in Markdown of a suite's rows, for each validation set.
+
+    Args:
+        suite: The suite.
+        records: Its records of one device.
+        only_front: Leave out the rows that are not on the Pareto front.
+    """
+    tables = {
+        name: _table(points_of(suite, rows), only_front) for name, rows in by_set(records).items()
+    }
     return '\n'.join(f'Set {name}:\n\n{text}' if name else text for name, text in tables.items())
 
 
-def _table(points: Sequence[Point]) -> str:
+def _table(points: Sequence[Point], only_front: bool) -> str:
     front = front_of(points)
     cells = [
         (
@@ -109,6 +117,7 @@ def _table(points: Sequence[Point]) -> str:
             'yes' if place in front else '',
         )
         for place, point in enumerate(points)
+        if place in front or not only_front
     ]
     header = ('row', 'networks', 'image', 'FLOPs', 'AP', 'on the front')
     return f'{markdown([header, *cells])}\n'
