@@ -21,6 +21,7 @@ from io import StringIO
 from math import isfinite
 from numbers import Real
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
@@ -126,13 +127,16 @@ class StockProcess:
     """A process that has MMDetection, but not this package; to be used in a ``with`` block."""
 
     def __enter__(self) -> StockProcess:
-        pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        # A file: the process would wait for ever at a full pipe that nobody reads.
+        self.errors = TemporaryFile('w+')
+        pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)
         self.process = subprocess.Popen([sys.executable, '-c', PREDICT], text=True, **pipes)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.communicate()
+        self.errors.close()
 
     def predict(self, config: Path, weights: Path, image: Path, out: Path) -> dict[str, list]:
         """Let the detector of a config predict for an image file.
@@ -154,7 +158,9 @@ class StockProcess:
             if line == 'done\n':
                 return json.loads(out.read_text())
             if not line:
-                raise RuntimeError(self.process.stderr.read().strip().rpartition('\n')[2])
+                self.process.wait()
+                self.errors.seek(0)
+                raise RuntimeError(self.errors.read().strip().rpartition('\n')[2])
 
 
 def run_chain(link: Link, folder: Path, stock: StockProcess) -> dict[str, str]:
