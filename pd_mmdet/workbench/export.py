@@ -21,6 +21,7 @@ from mmengine.utils import apply_to
 from ..checkpoint import load_data
 from ..distillers.teacher import check_fits, student_part
 from ..mixin import with_preprocessor
+from ..sub_cells import SubCellDetector
 from .configs import Place, dotted, replace
 from .deployed_data import (
     PACKAGE,
@@ -33,7 +34,6 @@ from .deployed_data import (
 from .load_config import load_config
 from .tasks import Task, task_of
 
-SUB_CELLS = 'SubCellDetector'
 KEPT = (
     'default_scope',
     'custom_imports',
@@ -211,7 +211,7 @@ def _deployed_config(task: Task, cfg: dict) -> tuple[dict, list[str]]:
     small = distiller.get('view', 'lr') == 'lr'
     change = partial(deployed_pipeline, ratio=distiller['ratio']) if small else without_views
     deployed = replace(deployed, partial(_changed_pipeline, change))
-    has_cells = _is(SUB_CELLS, model['type'])
+    has_cells = _is(SubCellDetector.__name__, model['type'])
     imports = (_with_package if has_cells else _other_imports)(deployed.pop('custom_imports', None))
     if imports:
         deployed['custom_imports'] = imports
@@ -237,7 +237,7 @@ def _changed_pipeline(change: Callable[[list], list], place: Place, value: Any) 
 
 
 def _with_package(imports: dict | None) -> dict:
-    """Return ``custom_imports`` with this package, if there were none."""
+    """Return ``custom_imports``, or those of this package where there were none."""
     return dict(imports=[PACKAGE], allow_failed_imports=False) | (imports or {})
 
 
@@ -261,7 +261,7 @@ def _without_package(task: Task, cfg: dict, notes: list[str]) -> dict:
 
     def stock(place: Place, value: Any) -> Any:
         name = str(value.get('type')).rpartition('.')[2] if isinstance(value, dict) else None
-        if name not in registered or name == SUB_CELLS:
+        if name not in registered or name == SubCellDetector.__name__:
             return value
         dataset = stock_dataset(value)
         if not dataset:

@@ -131,12 +131,12 @@ def without_edge(
         cells: c.
 
     Returns:
-        The student's outputs. Maps that are larger or smaller by another number stay.
+        The student's outputs. Maps of equal size stay, and those that differ by another number.
     """
     sizes = {}
     for i, j in pairs:
         more = [a - b for a, b in zip(student[0][i].shape[-2:], teacher[0][j].shape[-2:])]
-        if all(0 <= number < cells for number in more):
+        if any(more) and all(0 <= number < cells for number in more):
             sizes[i] = teacher[0][j].shape[-2:]
     return [
         [

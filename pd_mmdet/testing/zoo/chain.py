@@ -86,12 +86,12 @@ CLASSES = ('disc', 'box', 'ring')
 CELLS = ('--cells', '2')
 CHAIN = (
     Link('retinanet/retinanet_r50_fpn_1x_coco.py', classes=CLASSES),
-    Link('retinanet/retinanet_r50_fpn_1x_coco.py', knobs=CELLS),
     Link('ssd/ssd300_coco.py', narrower=1, smaller=1),
     Link('yolo/yolov3_mobilenetv2_8xb24-320-300e_coco.py', narrower=1, smaller=2),
     Link('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'),
     Link('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', knobs=('--enlarge', '2')),
     Link('atss/atss_r50_fpn_1x_coco.py', classes=CLASSES),
+    Link('atss/atss_r50_fpn_1x_coco.py', knobs=CELLS),
     Link('gfl/gfl_r50_fpn_1x_coco.py'),
     Link('paa/paa_r50_fpn_1x_coco.py'),
     Link('vfnet/vfnet_r50_fpn_1x_coco.py'),

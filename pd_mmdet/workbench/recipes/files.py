@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from ...sub_cells import SubCellDetector
 from ..config_text import Changed, Code, Remark
 from ..stages.checkpoints import expected_checkpoint
 from ..stages.stage import VARIABLES
@@ -16,7 +17,6 @@ from .choose_terms import Choice, rounded
 from .pipelines import Pipelines, derived, with_views
 from .plain_config import PlainConfig
 
-SUB_CELLS = 'SubCellDetector'
 DIVIDED_LESS = (
     'The images are not divided by their deviation, so the loss is larger and its weight smaller.'
 )
@@ -250,7 +250,7 @@ def _small_model(source: Source) -> dict[str, Any]:
     if source.cells > 1:
         changes = dict(
             _delete_=True,
-            type=SUB_CELLS,
+            type=SubCellDetector.__name__,
             cells=source.cells,
             detector=_changed(Code('_base_.model'), cfg.model, changes),
         )

@@ -4,13 +4,13 @@ import pytest
 
 from pd_mmdet.testing.zoo.chain import CHAIN, STEPS, run_chain
 
-# Anchors (with sub-cells, too), points (of enlarged images), the data of YOLOX, and a heatmap.
-FAMILIES = ('retinanet', 'fcos', 'yolox', 'centernet')
+# Anchors, points (of enlarged images), sub-cells, the data of RTMDet and YOLOX, and a heatmap.
+FAMILIES = ('retinanet', 'fcos', 'atss', 'rtmdet_', 'yolox', 'centernet')
 LINKS = [
     link
     for link in CHAIN
     if link.config.rpartition('/')[2].startswith(FAMILIES)
-    and (link.knobs or not link.config.startswith('fcos'))
+    and (link.knobs or not link.config.startswith(('fcos', 'atss')))
 ]
 
 

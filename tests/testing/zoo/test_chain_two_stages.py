@@ -4,8 +4,8 @@ import pytest
 
 from pd_mmdet.testing.zoo.chain import CHAIN, STEPS, run_chain
 
-# Data of VOC, a cascade with masks, masks as RLE of crowds, and RTMDet's masks of one stage.
-FAMILIES = ('faster-rcnn_r50_fpn_1x_voc', 'cascade-mask', 'mask-rcnn', 'rtmdet-ins')
+# Data of VOC, cascades, masks (as RLE of crowds, too), and RTMDet's masks of one stage.
+FAMILIES = ('faster-rcnn_r50_fpn_1x_voc', 'cascade', 'mask-rcnn', 'rtmdet-ins')
 LINKS = [
     link
     for link in CHAIN
