@@ -117,12 +117,29 @@ def _add(
         configs = [_config(read, suite, part, other, options) for other in row.as_long_as]
         total = sum(training_length(other)[0] for other in configs)
         cfg = stretch_schedule(cfg, Fraction(total, training_length(cfg)[0]))
-    folder = work_dir / recipe / f'seed{seed}' / name
+    home = recipe if row.needed else _first_with(cfg, read, suite, part, name, options)
+    folder = work_dir / home / f'seed{seed}' / name
     source = 'weights_of' if row.weights_of else 'needed'
     stage = Stage(name=name, read=cfg, folder=folder, **{source: needed})
     stage.check()
-    _check_place(stage, runs)
+    if home == recipe:
+        _check_place(stage, runs)
     runs[recipe, seed, name] = Run(recipe, name, seed, stage)
+
+
+def _first_with(
+    cfg: Config, read: Read, suite: Suite, part: Part, name: str, options: dict[str, Any]
+) -> str:
+    """Return the first recipe of the suite whose row of this name has this config.
+
+    One teacher, trained once, serves recipes of several ratios.
+    """
+    for other in suite.parts[: suite.parts.index(part)]:
+        if name in other.rows:
+            config = _config(read, suite, other, name, options)
+            if config.to_dict() == cfg.to_dict():
+                return other.recipe.name
+    return part.recipe.name
 
 
 def _seed(suite: Suite, name: str, seed: int) -> int:
@@ -171,7 +188,7 @@ def seconds_left(runs: Sequence[Run]) -> float | None:
         return None
     step_seconds = mean(run.stage.seconds / training_length(run.stage.cfg)[0] for run in done)
     left = 0.0
-    for run in runs:
+    for run in {run.stage.folder: run for run in runs}.values():
         if run.stage.trains and not run.stage.finished:
             same = [other.stage.seconds for other in done if (other.recipe, other.row) == run[:2]]
             left += mean(same) if same else step_seconds * training_length(run.stage.cfg)[0]

@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -127,6 +128,27 @@ def test_other_recipes_are_not_run_for_chosen_rows(suite_file, tmp_path):
     ]
     suite = with_rows(suite_file, '', ', '.join(parts))
     assert {run.recipe for run in plan(suite, tmp_path, rows=['pkd'])} == {RECIPE}
+
+
+def test_one_training_serves_two_recipes(enlarged, suite_file, tmp_path):
+    """Where the config is the same, as a teacher's often is; not where it only has the name."""
+    ceiling = (tmp_path / RECIPE / 'ceiling.py').read_text()
+    (tmp_path / f'{RECIPE}_mine' / 'ceiling.py').write_text(ceiling)
+    rows = {RECIPE: ['ceiling', 'baseline'], f'{RECIPE}_mine': ['ceiling', 'baseline', 'more']}
+    parts = [f"dict(title='a', recipe='{tmp_path / name}', rows={rows[name]})" for name in rows]
+    more = "more=dict(config='baseline', text='more', weights_of='ceiling')"
+    suite = with_rows(suite_file, more, ', '.join(parts))
+
+    def folders(**chosen):
+        runs = plan(suite, tmp_path / 'work', seeds=[2], **chosen)
+        return {run[:2]: run.stage.folder.relative_to(tmp_path / 'work') for run in runs}
+
+    planned = folders()
+    assert [*planned] == [(name, row) for name in rows for row in rows[name]]
+    for name, row in planned:
+        home = RECIPE if row == 'ceiling' else name
+        assert planned[name, row] == Path(home, 'seed2', row)
+    assert folders(rows=['more']) == dict([*planned.items()][2::2])
 
 
 @pytest.mark.parametrize(
