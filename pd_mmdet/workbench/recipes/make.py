@@ -188,7 +188,9 @@ def _write(recipe: Recipe, source: Source) -> None:
         )
     recipe.write('assistant', files.assistant(source, first_choice))
 
-    isrd = isrd_options(task.isrd_weight(source.view_ratio), student.get('data_preprocessor'))
+    # Not that of `student`: with sub-cells, it is inside of its detector.
+    preprocessor = _model(source.student).get('data_preprocessor')
+    isrd = isrd_options(task.isrd_weight(source.view_ratio), preprocessor)
     chosen = recipe.note('student', choose(second, task.same_network_terms, places, isrd))
     if not chosen.terms:
         raise ValueError(

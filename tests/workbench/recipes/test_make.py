@@ -83,6 +83,7 @@ def test_knobs(pair, tmp_path, ratio, enlarge, cells):
     for name in ('assistant', 'student', 'one_stage'):
         assert models[name].ratio == ratio / enlarge
         assert {*models[name].terms} == {'pkd', 'cls', 'box'}
+    assert models['student'].isrd == dict(weight=0.5)
     assert models['assistant'].student.ratio == models['student'].teacher.cfg.ratio
     student = models['student'].student
     assert student == models['baseline'] == models['assistant'].student.detector
