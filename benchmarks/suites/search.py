@@ -10,9 +10,14 @@ options = {
 }
 
 
-def tried(text, **options):
+def tried(text, learns_from='assistant', **options):
     """Return a row of our method with some options changed."""
-    return dict(_base_.rows.ours, text=text, options=options)
+    return dict(_base_.rows.ours, text=text, learns_from=learns_from, options=options)
+
+
+def first_stage(text, **options):
+    """Return a row of the assistant with some options changed."""
+    return dict(_base_.rows.assistant, text=text, options=options)
 
 
 def heads(weight):
@@ -53,6 +58,13 @@ rows = dict(
             'param_scheduler.1.T_max': 1500,
         },
     ),
+    assistant_no_heads=first_stage('assistant A, without head terms', **no_heads),
+    tries_assistant_no_heads=tried('its student', learns_from='assistant_no_heads'),
+    # The teacher's level of stride k·s meets the rescaled one of stride s.
+    assistant_rescaled=first_stage(
+        'assistant A, feature term after the rescale', **{'model.terms.pkd.student': 'neck.afp'}
+    ),
+    tries_assistant_rescaled=tried('its student', learns_from='assistant_rescaled'),
 )
 parts = [
     dict(

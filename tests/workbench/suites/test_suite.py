@@ -31,7 +31,7 @@ def test_finer_rows_come_with_what_they_need_and_k_2_first():
     parts = [part for part in suite.parts if 'cells' in part.title]
     for k, part in zip((2, 4), parts, strict=True):
         names = ('enlarged_untrained', 'enlarged', 'cells', 'ours_cells', 'ours_enlarged')
-        assert {f'{name}_k{k}' for name in (*names, 'thin', 'thin_ours')} <= {*part.rows}
+        assert {f'{name}_k{k}' for name in (*names, 'thin10', 'thin10_ours')} <= {*part.rows}
         assert {'ceiling', 'baseline', 'ours'} <= {*part.rows}
         assert suite.rows[f'enlarged_untrained_k{k}'].weights_of == 'ceiling'
         assert part.recipe_of(suite.rows[f'cells_k{k}']).name.endswith(f'_bccd_k{k}_c{k}')

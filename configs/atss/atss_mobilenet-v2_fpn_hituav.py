@@ -1,0 +1,7 @@
+# A small network for drones.
+_base_ = [
+    '../_base_/models/atss_mobilenet-v2_fpn.py',
+    '../_base_/datasets/hituav.py',
+    '../_base_/schedules/schedule_1000_finetune.py',
+    '../_base_/iter_runtime.py',
+]
