@@ -58,14 +58,16 @@ def text(value: Any, indent: str = '', used: int = 0) -> str:
     flat = _flat(value)
     if flat is not None and used + len(flat) <= WIDTH:
         return flat
+    inner = indent + INDENT
     if isinstance(value, Each):
-        entries = [text(value.value, indent + INDENT, len(indent + INDENT))]
-        return _block('[', [*entries, f'for one in {value.every}'], ']', indent)
+        if flat and len(inner + flat) - len('[]') <= WIDTH:
+            return _block('[', [flat[1:-1]], ']', indent)
+        entry = text(value.value, inner, len(inner))
+        return _block('[', [entry, f'for one in {value.every}'], ']', indent)
     parts = _parts(value)
     if parts is None:
         return flat
     opening, entries, closing = parts
-    inner = indent + INDENT
     if flat and indent and opening == 'dict(' and len(inner + flat) - len('dict()') <= WIDTH:
         return _block(opening, [flat[len(opening) : -len(closing)]], closing, indent)
     return _block(opening, _lines(entries, inner), closing, indent)

@@ -36,6 +36,14 @@ VARIABLES = dict(
             )
         )
     ),
+    one_line_inside=dict(
+        dataset=dict(
+            datasets=Each(
+                Changed(Code('one'), dict(a=1)),
+                Code('_base_.with_a_rather_long_name.so_that.two_lines.are_needed'),
+            )
+        )
+    ),
 )
 BASE = dict(
     given=[1, 2],
@@ -63,6 +71,7 @@ def test_what_is_written_is_what_is_read(config):
     assert cfg.changed == dict(type='A', pipeline=PIPELINE)
     assert cfg.each == [dict(type='B', pipeline=PIPELINE), dict(type='C', pipeline=PIPELINE)]
     assert cfg.loader.dataset.datasets == [dict(type='D', pipeline=PIPELINE, more='m' * 30)]
+    assert cfg.one_line_inside.dataset.datasets == [dict(type='D', a=1)]
     assert 'why' not in cfg
 
 

@@ -54,9 +54,7 @@ val_dataloader = dict(
     persistent_workers=True,
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        dataset, ann_file='annotations/test.json', test_mode=True, pipeline=test_pipeline
-    ),
+    dataset=dict(dataset, ann_file='annotations/test.json', test_mode=True, pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
 

@@ -22,8 +22,7 @@ test_pipeline = [*_base_.test_pipeline[:-2], low_resolution, *_base_.test_pipeli
 train_dataloader = dict(
     dataset=dict(
         datasets=[
-            dict(one, pipeline=train_pipeline)
-            for one in _base_.train_dataloader.dataset.datasets
+            dict(one, pipeline=train_pipeline) for one in _base_.train_dataloader.dataset.datasets
         ],
     ),
 )

@@ -27,8 +27,7 @@ train_pipeline = [*_base_.train_pipeline[:-2], low_resolution, dict(type='PackPa
 train_dataloader = dict(
     dataset=dict(
         datasets=[
-            dict(one, pipeline=train_pipeline)
-            for one in _base_.train_dataloader.dataset.datasets
+            dict(one, pipeline=train_pipeline) for one in _base_.train_dataloader.dataset.datasets
         ],
     ),
 )
