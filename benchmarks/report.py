@@ -31,7 +31,12 @@ from typing import Any
 from pd_mmdet.visualization import save_picture
 from pd_mmdet.workbench.costs import cost_report
 from pd_mmdet.workbench.stages import results as report
-from pd_mmdet.workbench.suites.figures import ap_figure, similarity_figure, sizes_figure, sizes_of
+from pd_mmdet.workbench.suites.figures import (
+    scores_figure,
+    similarity_figure,
+    sizes_figure,
+    sizes_of,
+)
 from pd_mmdet.workbench.suites.front import front_figure, front_table
 from pd_mmdet.workbench.suites.records import read_results
 from pd_mmdet.workbench.suites.suite import Part, Suite, read_suite
@@ -165,7 +170,7 @@ def draw() -> None:
     for suite in (suite for suite in all_suites() if 'ours' in suite.parts[0].rows):
         for device, records in results_of(suite.name).items():
             place = ROOT / 'docs' / f'benchmark_{suite.name}_{device}.png'
-            save_picture(partial(ap_figure, suite, records), place)
+            save_picture(partial(scores_figure, suite, records), place)
             front = place.with_name(f'{place.stem}_front.png')
             save_picture(partial(front_figure, suite, records), front)
             if any(len(sizes_of(each)) > 1 for each in by_set(records).values()):

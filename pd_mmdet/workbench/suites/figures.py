@@ -10,26 +10,26 @@ from matplotlib.figure import Figure
 
 from ..stages.results import known
 from .suite import Part, Suite
-from .tables import CEILING, Records, by_set, gap, known_ap, of_row
+from .tables import CEILING, Records, by_set, gap, known_scores, of_row, score_name
 
 SIZES = dict(small='bbox_mAP_s', medium='bbox_mAP_m', large='bbox_mAP_l')
 SMALL, EDGE, OURS, LARGE = '#5c7a89', '#253237', '#e07a5f', '#a9b8bf'
 DPI = 110
 
 
-def ap_figure(suite: Suite, records: Records) -> Figure:
-    """Draw AP of all rows with results, and lines at H and B; a panel for each part and set."""
+def scores_figure(suite: Suite, records: Records) -> Figure:
+    """Draw the scores of all rows with results, and lines at H and B; a panel a part and set."""
     shown = [
         (part, name, set_records)
         for part in suite.parts
         for name, set_records in by_set(records).items()
-        if _rows_with_ap(part, set_records)
+        if _rows_with_scores(part, set_records)
     ]
-    heights = [len(_rows_with_ap(part, set_records)) + 1 for part, _, set_records in shown]
+    heights = [len(_rows_with_scores(part, set_records)) + 1 for part, _, set_records in shown]
     figure = Figure((8, 0.36 * sum(heights) + 0.6), dpi=DPI, layout='constrained')
     panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0]
     for panel, (part, name, set_records) in zip(panels, shown):
-        _ap_panel(panel, suite, part, set_records)
+        _scores_panel(panel, suite, part, set_records)
         panel.set_title(_title(part, name), fontsize=10, loc='left')
     return figure
 
@@ -38,9 +38,11 @@ def _title(part: Part, name: str) -> str:
     return f'{part.title}, {name}' if name else part.title
 
 
-def _ap_panel(panel: Axes, suite: Suite, part: Part, records: Records) -> None:
-    names = _rows_with_ap(part, records)
-    values = {name: [100 * ap for ap in known_ap(of_row(records, part, name))] for name in names}
+def _scores_panel(panel: Axes, suite: Suite, part: Part, records: Records) -> None:
+    names = _rows_with_scores(part, records)
+    values = {
+        name: [100 * score for score in known_scores(of_row(records, part, name))] for name in names
+    }
     large = {name for name in names if of_row(records, part, name)[0]['view'] == 'hr'}
     for place, name in enumerate(names):
         ours = '**' in suite.rows[name].text
@@ -63,7 +65,10 @@ def _ap_panel(panel: Axes, suite: Suite, part: Part, records: Records) -> None:
             panel.axvline(100 * mean(side), color=EDGE, linewidth=0.8, linestyle=':')
     panel.set_ylim(len(names) - 0.5, -0.5)
     panel.grid(axis='x', alpha=0.3)
-    panel.set_xlabel('AP, mean and standard deviation over seeds; squares: large image', fontsize=8)
+    panel.set_xlabel(
+        f'{score_name(records)}, mean and standard deviation over seeds; squares: large image',
+        fontsize=8,
+    )
     panel.tick_params(labelsize=8)
 
 
@@ -126,8 +131,8 @@ def similarity_figure(rows: dict[str, Sequence[float]]) -> Figure:
     return figure
 
 
-def _rows_with_ap(part: Part, records: Records) -> list[str]:
-    return [name for name in part.rows if known_ap(of_row(records, part, name))]
+def _rows_with_scores(part: Part, records: Records) -> list[str]:
+    return [name for name in part.rows if known_scores(of_row(records, part, name))]
 
 
 def _spread(values: Sequence[float]) -> float:

@@ -1,4 +1,4 @@
-"""Show all networks of a suite at once: AP against FLOPs, by the size of their files."""
+"""Show all networks of a suite at once: scores against FLOPs, by the size of their files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from ..costs.pareto import EDGE, LARGE, SMALL, pareto_front
 from ..stages.results import markdown, percent, three_digits
 from .suite import Suite
-from .tables import Records, by_set, file_side, image_text, known_ap, of_row
+from .tables import Records, by_set, file_side, image_text, known_scores, of_row, score_name
 
 SHAPES = 'soD^v'
 """Shapes of marks, for the largest files first."""
@@ -43,7 +43,7 @@ class Point(NamedTuple):
         image: The stored image, and the enlarged one that is read, as in tables.
         side: Width and height of the stored image.
         flops: FLOPs of an image.
-        ap: AP for each seed, 0 to 1.
+        scores: AP or balanced accuracy for each seed, 0 to 1.
     """
 
     recipe: str
@@ -51,16 +51,16 @@ class Point(NamedTuple):
     image: str
     side: tuple[int, int]
     flops: float
-    ap: list[float]
+    scores: list[float]
 
     @property
     def place(self) -> tuple[float, float]:
-        """FLOPs and mean AP."""
-        return self.flops, mean(self.ap)
+        """FLOPs and mean score."""
+        return self.flops, mean(self.scores)
 
 
 def points_of(suite: Suite, records: Records) -> list[Point]:
-    """Return the rows of all parts that have FLOPs and AP, the cheapest first.
+    """Return the rows of all parts that have FLOPs and a score, the cheapest first.
 
     Args:
         suite: The suite.
@@ -73,15 +73,15 @@ def points_of(suite: Suite, records: Records) -> list[Point]:
     for part in suite.parts:
         for name in part.rows:
             rows = of_row(records, part, name)
-            ap = known_ap(rows)
-            if ap and (part.recipe.name, name) not in found:
+            scores = known_scores(rows)
+            if scores and (part.recipe.name, name) not in found:
                 found[part.recipe.name, name] = Point(
                     recipe=part.title.partition(':')[0],
                     text=suite.rows[name].text,
                     image=image_text(rows[0]),
                     side=file_side(rows[0]),
                     flops=rows[0]['flops'],
-                    ap=ap,
+                    scores=scores,
                 )
     return sorted(found.values(), key=lambda point: point.place)
 
@@ -100,12 +100,13 @@ def front_table(suite: Suite, records: Records, only_front: bool = False) -> str
         only_front: Leave out the rows that are not on the Pareto front.
     """
     tables = {
-        name: _table(points_of(suite, rows), only_front) for name, rows in by_set(records).items()
+        name: _table(points_of(suite, rows), score_name(rows), only_front)
+        for name, rows in by_set(records).items()
     }
     return '\n'.join(f'Set {name}:\n\n{text}' if name else text for name, text in tables.items())
 
 
-def _table(points: Sequence[Point], only_front: bool) -> str:
+def _table(points: Sequence[Point], score: str, only_front: bool) -> str:
     front = front_of(points)
     cells = [
         (
@@ -113,23 +114,24 @@ def _table(points: Sequence[Point], only_front: bool) -> str:
             point.recipe,
             point.image,
             three_digits(round(point.flops)),
-            percent(point.ap),
+            percent(point.scores),
             'yes' if place in front else '',
         )
         for place, point in enumerate(points)
         if place in front or not only_front
     ]
-    header = ('row', 'networks', 'image', 'FLOPs', 'AP', 'on the front')
+    header = ('row', 'networks', 'image', 'FLOPs', score, 'on the front')
     return f'{markdown([header, *cells])}\n'
 
 
 def front_figure(suite: Suite, records: Records) -> Figure:
-    """Draw AP against FLOPs of all rows, and their Pareto front; a panel for each validation set.
+    """Draw scores against FLOPs of all rows, and their Pareto front; a panel a validation set.
 
     The numbers are those of :func:`front_table`; a list beside the panel names them. The shape of a
     mark says how large the stored image is.
     """
     sets = {name: points_of(suite, rows) for name, rows in by_set(records).items()}
+    score = score_name([*by_set(records).values()][0])
     heights = [max(5.0, (_key_lines(points) + 6) * LINE / 72) for points in sets.values()]
     figure = Figure((PANEL + KEY, sum(heights)), dpi=110, layout='constrained')
     panels = figure.subplots(
@@ -137,6 +139,7 @@ def front_figure(suite: Suite, records: Records) -> Figure:
     )
     for (panel, key), (name, points), height in zip(panels, sets.items(), heights):
         _draw(panel, points, height)
+        panel.set_ylabel(f'{score}, mean over seeds', fontsize=9)
         panel.set_title(f'{suite.title}, {name}' if name else suite.title, fontsize=10, loc='left')
         _write_key(key, points)
     return figure
@@ -145,7 +148,7 @@ def front_figure(suite: Suite, records: Records) -> Figure:
 def _draw(panel: Axes, points: Sequence[Point], height: float) -> None:
     front = front_of(points)
     shapes = _shapes(points)
-    places = [(flops, 100 * ap) for flops, ap in (point.place for point in points)]
+    places = [(flops, 100 * score) for flops, score in (point.place for point in points)]
     line = [places[index] for index in front]
     panel.plot(*zip(*line), color=EDGE, linewidth=1, drawstyle='steps-post', zorder=1)
     for index, (point, place) in enumerate(zip(points, places)):
@@ -163,7 +166,6 @@ def _draw(panel: Axes, points: Sequence[Point], height: float) -> None:
     panel.xaxis.set_major_formatter(EngFormatter())
     panel.xaxis.set_minor_formatter(NullFormatter())
     panel.set_xlabel('FLOPs of an image', fontsize=9)
-    panel.set_ylabel('AP, mean over seeds', fontsize=9)
     panel.tick_params(labelsize=8)
     panel.grid(alpha=0.3)
     marks = [

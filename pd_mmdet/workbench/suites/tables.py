@@ -16,8 +16,9 @@ ENLARGED = 'enlarged_k'
 """Begins the name of the row that is undistilled and reads the small image as large as the large
 one."""
 
-AP = 'bbox_mAP'
-AP_UNKNOWN = 'The AP of H or B is not known: no recovered gap.'
+SCORES = {'bbox_mAP': 'AP', 'balanced': 'balanced accuracy'}
+"""Key of the metric that compares rows → its name: of detectors, of classifiers."""
+
 Records = list[dict[str, Any]]
 
 
@@ -25,8 +26,8 @@ class Gap(NamedTuple):
     """The gap between the undistilled student and the same network on the large image.
 
     Args:
-        ceiling: H: AP of the network on the large image, for each seed.
-        floor: B: AP of the better undistilled row, for each seed.
+        ceiling: H: score of the network on the large image, for each seed.
+        floor: B: score of the better undistilled row, for each seed.
         floor_row: Name of that row.
     """
 
@@ -68,15 +69,20 @@ def of_row(records: Records, part: Part, name: str) -> Records:
     return sorted(found, key=lambda record: record['seed'])
 
 
-def known_ap(rows: Records) -> list[float]:
-    """Return AP of every run; [] if one has none."""
-    values = [row.get(AP) for row in rows]
+def score_name(records: Records) -> str:
+    """Return the name of the metric that compares rows."""
+    return next((SCORES[key] for key in SCORES if any(key in row for row in records)), 'AP')
+
+
+def known_scores(rows: Records) -> list[float]:
+    """Return the metric of every run that compares rows; [] if one has none."""
+    values = [next((row[key] for key in SCORES if key in row), None) for row in rows]
     return values if all(map(known, values)) else []
 
 
 def gap(records: Records, part: Part) -> Gap | None:
-    """Return the gap of a part's recipe; None if H or B was not run, or has no AP."""
-    values = {name: known_ap(of_row(records, part, name)) for name in (CEILING, *FLOOR)}
+    """Return the gap of a part's recipe; None if H or B was not run, or has no score."""
+    values = {name: known_scores(of_row(records, part, name)) for name in (CEILING, *FLOOR)}
     floors = {name: values[name] for name in FLOOR if values[name]}
     if not values[CEILING] or not floors:
         return None
@@ -105,33 +111,41 @@ def part_table(suite: Suite, part: Part, records: Records) -> str:
 
 
 def _table(suite: Suite, part: Part, records: Records) -> str:
-    metrics = {title: key for title, key in METRICS.items() if key.startswith('bbox_')}
+    metrics = {
+        title: key
+        for title, key in METRICS.items()
+        if any(record.get(key) is not None for record in records)
+    }
     unit = 'epochs' if any(record.get('epochs') for record in records) else 'iterations'
-    header = ('row', 'image', *metrics, 'coverage', 'recovered gap', unit, 'seeds')
+    covered = ['coverage'] if any(record['coverage'] for record in records) else []
+    header = ('row', 'image', *metrics, *covered, 'recovered gap', unit, 'seeds')
     between = gap(records, part)
     results = {name: of_row(records, part, name) for name in part.rows}
     rows = [
-        (suite.rows[name].text, *_cells(runs, metrics, between, unit))
+        (suite.rows[name].text, *_cells(runs, metrics, covered, between, unit))
         for name, runs in results.items()
         if runs
     ]
     missing = ', '.join(f'“{suite.rows[name].text}”' for name in results if not results[name])
     was_run = all(any(of_row(records, part, name) for name in side) for side in ((CEILING,), FLOOR))
+    score = score_name(records)
+    unknown = f'The {score} of H or B is not known: no recovered gap.'
     about = [
-        AP_UNKNOWN if was_run and between is None else _about(between, suite),
+        unknown if was_run and between is None else _about(between, suite, score),
         *_finer_gaps(suite, part, records),
         *([f'Not run: {missing}.'] if missing else []),
     ]
     return f'{markdown([header, *rows])}\n\n{" ".join(about)}\n'
 
 
-def _cells(rows: Records, metrics: dict[str, str], between: Gap | None, unit: str) -> Sequence[str]:
+def _cells(
+    rows: Records, metrics: dict[str, str], covered: list[str], between: Gap | None, unit: str
+) -> Sequence[str]:
     first = rows[0]
-    coverage = first['coverage']
     return (
         image_text(first),
         *(percent([row.get(key) for row in rows]) for key in metrics.values()),
-        '–' if coverage is None else f'{100 * coverage:.0f} %',
+        *('–' if first[key] is None else f'{100 * first[key]:.0f} %' for key in covered),
         _recovered(rows, between),
         str(first[unit]),
         str(len(rows)),
@@ -152,16 +166,16 @@ def image_text(record: dict[str, Any]) -> str:
 
 def _recovered(rows: Records, between: Gap | None) -> str:
     learns = rows[0]['view'] == 'lr' and rows[0]['row'] not in FLOOR
-    values = known_ap(rows)
+    values = known_scores(rows)
     if not learns or between is None or not between.clear or not values:
         return '–'
     return f'{100 * between.recovered(values):.0f} %'
 
 
-def _about(between: Gap | None, suite: Suite) -> str:
+def _about(between: Gap | None, suite: Suite, score: str) -> str:
     if between is None:
         return 'H or B was not run: no recovered gap.'
-    size = f'H − B = {100 * between.size:.1f} AP'
+    size = f'H − B = {100 * between.size:.1f} {score}'
     row = suite.rows[between.floor_row].text
     if between.clear:
         return f'{size}, with B “{row}”, the better of the two.'
@@ -178,12 +192,12 @@ def _finer_gaps(suite: Suite, part: Part, records: Records) -> Iterator[str]:
         return
     gaps = {'Information gap': (CEILING, enlarged), 'Grid gap': (enlarged, FLOOR[0])}
     for title, names in gaps.items():
-        above, below = (known_ap(of_row(records, part, name)) for name in names)
+        above, below = (known_scores(of_row(records, part, name)) for name in names)
         if above and below:
             rows = ' − '.join(
                 'H' if name == CEILING else f'“{suite.rows[name].text}”' for name in names
             )
-            yield f'{title}, {rows}: {_difference(above, below)} AP.'
+            yield f'{title}, {rows}: {_difference(above, below)} {score_name(records)}.'
 
 
 def _difference(above: Sequence[float], below: Sequence[float]) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from pd_mmdet.workbench.suites.figures import ap_figure, sizes_of
+from pd_mmdet.workbench.suites.figures import scores_figure, sizes_of
 from tests.helpers import suite_records
 
 
@@ -9,7 +9,7 @@ def runs():
 
 
 def test_a_point_for_each_row_that_was_run():
-    (panel,) = ap_figure(suite_records.SUITE, runs()).axes
+    (panel,) = scores_figure(suite_records.SUITE, runs()).axes
     assert [label.get_text() for label in panel.get_yticklabels()] == [
         *('the ceiling', 'the baseline', 'the ours')
     ]
@@ -19,7 +19,7 @@ def test_a_point_for_each_row_that_was_run():
 
 def test_what_was_not_measured_is_not_drawn():
     records = suite_records.records(ceiling=[0.6], baseline=[None], ours=[0.5])
-    (panel,) = ap_figure(suite_records.SUITE, records).axes
+    (panel,) = scores_figure(suite_records.SUITE, records).axes
     assert [label.get_text() for label in panel.get_yticklabels()] == ['the ceiling', 'the ours']
     records = [dict(one, bbox_mAP_s=0.3, bbox_mAP_m=None, bbox_mAP_l=0.5) for one in records]
     assert sizes_of(records) == ['small', 'large']
@@ -27,7 +27,7 @@ def test_what_was_not_measured_is_not_drawn():
 
 def test_a_panel_for_each_set():
     records = suite_records.two_sets(ceiling=[(0.6, 0.5)], ours=[(0.5, 0.4)])
-    panels = ap_figure(suite_records.SUITE, records).axes
+    panels = scores_figure(suite_records.SUITE, records).axes
     titles = [panel.get_title(loc='left') for panel in panels]
     assert titles == ['RetinaNet, day', 'RetinaNet, night']
     points = [[one.lines[0].get_xdata()[0] for one in panel.containers] for panel in panels]

@@ -2,6 +2,8 @@ from statistics import stdev
 
 import pytest
 
+from pd_mmdet.workbench.suites.figures import scores_figure
+from pd_mmdet.workbench.suites.front import front_table
 from pd_mmdet.workbench.suites.tables import gap, part_table
 from tests.helpers.suite_records import PART, SUITE, records, two_sets, with_row
 
@@ -104,6 +106,24 @@ def test_a_table_for_each_set():
     )
     day, night = part_table(SUITE, PART, runs).split('Set night:\n\n')
     assert day.startswith('Set day:\n\n| row |')
-    assert cells(day, 'ours')[2:4] == ['50.0 ± 0.0', '–'] and cells(day, 'ours')[-3] == '50 %'
+    # A table has the columns of its rows.
+    assert cells(day, 'ours')[2:4] == ['50.0 ± 0.0', '95 %'] and cells(day, 'ours')[-3] == '50 %'
     assert cells(night, 'ours')[2] == '40.0 ± 0.0' and cells(night, 'ours')[-3] == '75 %'
     assert 'H − B = 20.0 AP' in day and 'H − B = 40.0 AP' in night
+
+
+def test_classifiers_are_compared_by_balanced_accuracy():
+    runs = records(ceiling=[0.8, 0.8], baseline=[0.6, 0.6], ours=[0.7, 0.7])
+    keys = ('recipe', 'row', 'seed', 'view', 'image_side', 'flops')
+    runs = [
+        {key: run[key] for key in keys}
+        | dict(coverage=None, epochs=10, top1=0.9, balanced=run['bbox_mAP'])
+        for run in runs
+    ]
+    table = part_table(SUITE, PART, runs)
+    assert table.startswith('| row | image | top-1 | balanced | recovered gap | epochs | seeds |')
+    assert cells(table, 'ours')[1:] == ['80×60', '90.0 ± 0.0', '70.0 ± 0.0', '50 %', '10', '2']
+    assert 'H − B = 20.0 balanced accuracy, with B “the baseline”' in table
+    (panel,) = scores_figure(SUITE, runs).axes
+    assert panel.get_xlabel().startswith('balanced accuracy')
+    assert '| FLOPs | balanced accuracy | on the front |' in front_table(SUITE, runs)
