@@ -71,6 +71,12 @@ def knobs(k):
             config='baseline', variant=cells, text=f'undistilled, {k}×{k} sub-cells'
         ),
         **ours(f'cells_k{k}', cells, f'{k}×{k} sub-cells'),
+        f'one_stage_cells_k{k}': dict(
+            config='one_stage',
+            variant=cells,
+            text=f'features, heads and ISRD in one stage, {k}×{k} sub-cells',
+            learns_from='teacher',
+        ),
         **ours(f'enlarged_k{k}', enlarged, 'enlarged image'),
     }
 
@@ -183,6 +189,7 @@ finer_k2 = [
     'cells_k2',
     'assistant_cells_k2',
     'ours_cells_k2',
+    'one_stage_cells_k2',
     'assistant_enlarged_k2',
     'ours_enlarged_k2',
     'thin8_k2',
