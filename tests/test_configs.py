@@ -82,10 +82,9 @@ def test_finer_students_have_the_priors_of_the_large_image(recipe: Path):
     assert {*read(recipe, 'assistant').model.terms} == {'pkd', 'cls', 'box'}
     student, large = (MODELS.build(read(recipe, stage).model) for stage in ('baseline', 'ceiling'))
     assert getattr(student, 'cells', 1) == c
-    priors, wanted = (
-        model.bbox_head.prior_generator.grid_priors([(60, 80), (30, 40), (15, 20)], device='cpu')
-        for model in (student, large)
-    )
+    generators = [model.bbox_head.prior_generator for model in (student, large)]
+    sizes = [(60 // 2**level, 80 // 2**level) for level in range(generators[0].num_levels)]
+    priors, wanted = (generator.grid_priors(sizes, device='cpu') for generator in generators)
     for level, expected in zip(priors, wanted, strict=True):
         torch.testing.assert_close(k / u * level, expected)
 

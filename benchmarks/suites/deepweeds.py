@@ -1,0 +1,21 @@
+# DeepWeeds for two CPU cores: networks with ImageNet's weights, trained on train, tested on test.
+# Set DEEPWEEDS_ROOT to the folder of the data, and MOBILENET_V2 and EFFICIENTNET_LITE2 to files of
+# weights (configs/atss/README.md).
+_base_ = './_base_/cls_rows.py'
+title = 'DeepWeeds on a CPU'
+seeds = [1, 2, 3]
+parts = [
+    dict(
+        title=f'MobileNetV2, 128×128 → {size}',
+        recipe=f'../../configs/mobilenet_v2/efficientnet-lite2-mobilenet-v2_deepweeds_k{k}',
+        rows=[
+            *_base_.bounds,
+            *_base_.in_one_stage,
+            *_base_.ours,
+            f'enlarged_untrained_k{k}',
+            f'enlarged_k{k}',
+            f'ours_enlarged_k{k}',
+        ],
+    )
+    for k, size in ((2, '64×64'), (4, '32×32'))
+]
