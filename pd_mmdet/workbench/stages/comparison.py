@@ -31,13 +31,23 @@ def compare(stages: Sequence[Stage]) -> Figure:
         key=lambda stage: SHOWN.index(stage.name),
     )
     task = task_of(shown[0].cfg)
-    datasets = [build_dataset(stage.cfg) for stage in shown]
-    indices = task.choose_images(datasets[0])
+    indices = task.choose_images(build_dataset(shown[0].cfg))
+    return draw({stage.name: stage for stage in shown}, indices)
+
+
+def draw(stages: dict[str, Stage], indices: Sequence[int]) -> Figure:
+    """Draw images of the first validation set, with ground truth and predictions.
+
+    Args:
+        stages: Name over a column → a finished stage.
+        indices: Indices of the images in the set.
+    """
+    datasets = {name: build_dataset(stage.cfg) for name, stage in stages.items()}
     predictions = {
-        stage.name: (dataset, *predict(stage, dataset, indices))
-        for stage, dataset in zip(shown, datasets)
+        name: (datasets[name], *predict(stage, datasets[name], indices))
+        for name, stage in stages.items()
     }
-    return task.draw_comparison(indices, predictions)
+    return task_of(next(iter(stages.values())).cfg).draw_comparison(indices, predictions)
 
 
 @torch.no_grad()

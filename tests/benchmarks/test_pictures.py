@@ -1,0 +1,14 @@
+import pytest
+
+from tests.helpers import ROOT
+from tests.helpers.commands import run_here
+
+TOOL = ROOT / 'benchmarks' / 'pictures.py'
+
+
+@pytest.mark.parametrize(
+    'row, message', [('T=teacher', 'has no finished run of teacher'), ('teacher', 'of TITLE=ROW')]
+)
+def test_rows_that_cannot_be_drawn_are_refused(tmp_path, row, message):
+    done = run_here(TOOL, tmp_path, row, '--images', 0, '--out', tmp_path / 'picture.png')
+    assert done.returncode == 2 and message in done.stderr
