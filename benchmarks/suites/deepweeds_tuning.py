@@ -1,0 +1,63 @@
+# DeepWeeds: two trials for each method, trained on train, tested on val (never on test), with a seed
+# that the suite deepweeds does not use. The first trial is the suite's row.
+_base_ = './_base_/cls_rows.py'
+title = 'DeepWeeds: two trials a method'
+seeds = [0]
+options = {
+    'val_dataloader.dataset.data_prefix': 'val',
+    'test_dataloader.dataset.data_prefix': 'val',
+}
+
+
+def second(row, text, **changes):
+    """Return a row's second trial, with some options changed."""
+    return {**row, 'options': {**row.get('options', {}), **changes}, 'text': f'{row.text}, {text}'}
+
+
+def labels(row):
+    """Return a row whose student's own loss is not scaled down."""
+    whole = {'model.student_weight': 1.0, 'model.terms.kd.weight': 1.0}
+    return second(row, 'student weight 1, KD 1', **whole)
+
+
+def lighter(row, term):
+    """Return a row with a tenth of the weight of its term."""
+    weight = row.options['model.terms'][term].weight / 10
+    return second(row, f'weight {weight:g}', **{f'model.terms.{term}.weight': weight})
+
+
+rates = {
+    f'{name}_2': second(
+        _base_.rows[name], 'learning rate 0.001', **{'optim_wrapper.optimizer.lr': 0.001}
+    )
+    for name in ('ceiling', 'baseline')
+}
+trials = dict(
+    kd_2=labels(_base_.rows.kd),
+    dkd_2=lighter(_base_.rows.dkd, 'dkd'),
+    at_2=lighter(_base_.rows['at'], 'at'),
+    sp_2=lighter(_base_.rows.sp, 'sp'),
+    ickd_2=lighter(_base_.rows.ickd, 'ickd'),
+    isrd_2=second(_base_.rows.isrd, 'weight 1', **{'model.isrd.weight': 1.0}),
+    kd_isrd_2=labels(_base_.rows.kd_isrd),
+    tas_2=labels(_base_.rows.tas),
+    ours_2=labels(_base_.rows.ours),
+)
+rows = {**rates, **trials}
+parts = [
+    dict(
+        title=f'MobileNetV2, 128×128 → {size}',
+        recipe=f'../../configs/mobilenet_v2/efficientnet-lite2-mobilenet-v2_deepweeds_k{k}',
+        rows=[
+            'teacher',
+            'ceiling',
+            'assistant',
+            'baseline',
+            *rates,
+            *_base_.in_one_stage,
+            *_base_.ours,
+            *trials,
+        ],
+    )
+    for k, size in ((4, '32×32'), (2, '64×64'))
+]
