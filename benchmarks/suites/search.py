@@ -58,8 +58,8 @@ rows = dict(
             'param_scheduler.1.T_max': 1500,
         },
     ),
+    tries_lr_1=tried('twice the learning rate', **{'optim_wrapper.optimizer.lr': 0.004}),
     # A's weights are a start from which smaller steps may do.
-    tries_lr_1=tried('half the learning rate', **{'optim_wrapper.optimizer.lr': 0.001}),
     tries_lr_2=tried('a quarter of the learning rate', **{'optim_wrapper.optimizer.lr': 0.0005}),
     assistant_no_heads=first_stage('assistant A, without head terms', **no_heads),
     tries_assistant_no_heads=tried('its student', learns_from='assistant_no_heads'),
