@@ -79,7 +79,7 @@ class OnnxModel(BaseModel):
         """
         for image, sample in zip(inputs, data_samples):
             found = self.session.run(image.permute(1, 2, 0).numpy()[None])
-            self._fill(sample, {name: torch.from_numpy(value[0]) for name, value in found.items()})
+            self._fill(sample, {name: torch.from_numpy(value)[0] for name, value in found.items()})
         return data_samples
 
     def _fill(self, sample: BaseDataElement, found: dict[str, Tensor]) -> None:

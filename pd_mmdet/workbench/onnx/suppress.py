@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -53,23 +52,6 @@ def survivors(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
 @survivors.register_fake
 def _(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     return torch.empty_like(scores, dtype=torch.bool)
-
-
-def translations() -> dict[Callable, Callable]:
-    """Return what :func:`survivors` is in ONNX, for ``torch.onnx.export``."""
-    from onnxscript import BOOL, FLOAT, opset18 as op
-
-    def translate(boxes: FLOAT, scores: FLOAT, iou_threshold: float) -> BOOL:
-        per_class = op.Unsqueeze(scores, [1])
-        # The last number is a score: those that take no part are below it.
-        found = op.NonMaxSuppression(boxes, per_class, [2**31 - 1], [iou_threshold], [OFF / 2])
-        places = op.Gather(found, [0, 2], axis=1)  # (image, class, box) -> (image, box)
-        none = op.Expand(op.Cast([0], to=BOOL.dtype), op.Shape(scores))
-        return op.ScatterND(
-            none, places, op.Expand(op.Cast([1], to=BOOL.dtype), op.Shape(places, end=1))
-        )
-
-    return {torch.ops.pd_mmdet.survivors.default: translate}
 
 
 def suppress(found: Detections, groups: Tensor, iou_threshold: float, number: int) -> Detections:

@@ -18,10 +18,10 @@ from .check import Difference, compare, with_odd_sizes
 from .network import ClassifierNetwork, DetectorNetwork
 from .packages import check_packages
 from .preprocess import Preprocess
+from .quantize import ORIGIN
 from .runtime import Session
 from .served import check_served
 from .student import Student
-from .suppress import translations
 
 OLDEST_OPSET = 18
 """The oldest that PyTorch's exporter writes without converting."""
@@ -154,17 +154,18 @@ def converted(
     program: torch.export.ExportedProgram, network: nn.Module, opset: int, dynamic: bool
 ) -> Any:
     """Turn a traced network into a ``ModelProto`` whose sizes have short names."""
+    from .translate import TABLE
+
     model = torch.onnx.export(
         program,
         (),
         input_names=['image'],
         output_names=list(network.names),
         opset_version=opset,
-        custom_translation_table=translations(),
+        custom_translation_table=TABLE,
         verbose=False,
     ).model_proto
-    # The sizes' names are formulas as long as a page, in the values between as well.
-    del model.graph.value_info[:]
+    _clean(model.graph)
     for place, name in enumerate(SIZES[: 3 if dynamic else 1]):
         model.graph.input[0].type.tensor_type.shape.dim[place].dim_param = name
     for output in model.graph.output:
@@ -173,6 +174,16 @@ def converted(
         if len(dims) > 1 and dims[1].dim_param:
             dims[1].dim_param = 'number'
     return model
+
+
+def _clean(graph: Any) -> None:
+    """Remove what describes how it was traced: formulas of sizes, and paths of this machine."""
+    del graph.value_info[:]
+    for node in graph.node:
+        kept = [(each.key, each.value) for each in node.metadata_props if each.key == ORIGIN]
+        del node.metadata_props[:]
+        for key, value in kept:
+            node.metadata_props.add(key=key, value=value)
 
 
 def checked(student: Student, file: Path, images: list[np.ndarray], dynamic: bool) -> Difference:

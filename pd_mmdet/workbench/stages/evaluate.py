@@ -77,7 +77,7 @@ def val_dataset(cfg: Config) -> dict:
     return next(iter(validation_sets(cfg).values()))
 
 
-def measure(cfg: Config, checkpoint: Path, work_dir: Path) -> dict[str, float | None]:
+def measure(cfg: Config, checkpoint: Path | None, work_dir: Path) -> dict[str, float | None]:
     """Evaluate a stage on the validation sets.
 
     Several sets are evaluated one by one; their keys begin with the name of the set, such as
@@ -85,7 +85,7 @@ def measure(cfg: Config, checkpoint: Path, work_dir: Path) -> dict[str, float | 
 
     Args:
         cfg: The stage's config.
-        checkpoint: Its weights.
+        checkpoint: Its weights; None for a model that has them already, such as an ONNX file.
         work_dir: Folder for the logs of the test.
 
     Returns:
@@ -99,10 +99,13 @@ def measure(cfg: Config, checkpoint: Path, work_dir: Path) -> dict[str, float | 
     }
 
 
-def _measure(cfg: Config, place: int, checkpoint: Path, work_dir: Path) -> dict[str, float | None]:
+def _measure(
+    cfg: Config, place: int, checkpoint: Path | None, work_dir: Path
+) -> dict[str, float | None]:
     """Evaluate a stage on the validation set with this index."""
     cfg = Config(copy.deepcopy(cfg.to_dict()), format_python_code=False)  # formatting takes seconds
-    cfg.merge_from_dict(dict(load_from=str(checkpoint), resume=False, work_dir=str(work_dir)))
+    weights = checkpoint and str(checkpoint)
+    cfg.merge_from_dict(dict(load_from=weights, resume=False, work_dir=str(work_dir)))
     task = task_of(cfg)
     cfg.test_evaluator = task.evaluators(cfg, place)
     cfg.test_dataloader = cfg.val_dataloader
