@@ -86,9 +86,7 @@ def without_views(pipeline: Any) -> Any:
     if isinstance(pipeline, dict):
         return {key: without_views(inner) for key, inner in pipeline.items()}
     if isinstance(pipeline, (list, tuple)):
-        kept = [
-            (inner, without_views(inner)) for inner in pipeline if not is_low_resolution(inner)
-        ]
+        kept = [(inner, without_views(inner)) for inner in pipeline if not is_low_resolution(inner)]
         return type(pipeline)(new for old, new in kept if new or not old)
     return pipeline
 

@@ -31,7 +31,10 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        'networks', nargs='+', metavar='NAME=CONFIG[:CHECKPOINT]', help='a network to compare; CHECKPOINT may be its ONNX file'
+        'networks',
+        nargs='+',
+        metavar='NAME=CONFIG[:CHECKPOINT]',
+        help='a network to compare; CHECKPOINT may be its ONNX file',
     )
     parser.add_argument(
         '--out', type=Path, required=True, help='new folder of costs.md, .csv, .json and .png'

@@ -14,11 +14,27 @@ from mmengine.structures import BaseDataElement
 from .runtime import Session
 from .student import Student
 
-BOX_TOLERANCE, SCORE_TOLERANCE = 0.05, 2e-3
-"""Largest difference of a side of a box in pixels of the small image, and of a score."""
 
-ROUNDED = 0.005
-"""Share of the detections that may be found by one only: rounding decides about their neighbour."""
+class Tolerance(NamedTuple):
+    """How far an ONNX file and its student may be apart.
+
+    Attributes:
+        boxes: Difference of a box in pixels of the small image.
+        scores: Difference of a score.
+        alone: Share of the detections that one of them alone finds. Rounding decides which of two
+            boxes with one score hides the other.
+    """
+
+    boxes: float
+    scores: float
+    alone: float
+
+
+EXACT = Tolerance(boxes=0.02, scores=1e-3, alone=0.005)
+"""For networks that read the small image as it is: float32 is all that differs."""
+
+ENLARGED = Tolerance(boxes=0.2, scores=0.01, alone=0.02)
+"""For networks that read it enlarged: some of its bytes differ by 1."""
 
 
 class Found(NamedTuple):
@@ -52,28 +68,31 @@ class Difference(NamedTuple):
     scores: float
     alone: int
 
-    def __str__(self) -> str:
-        return (
-            f'{self.images} images, {self.found} results: boxes differ by at most '
-            f'{self.boxes:.1g} px (allowed {BOX_TOLERANCE}), scores by {self.scores:.1g} (allowed '
-            f'{SCORE_TOLERANCE}), {self.alone} found by one alone (allowed '
-            f'{allowed_alone(self.found)})'
-        )
-
-    def check(self) -> None:
+    def check(self, allowed: Tolerance) -> None:
         """Refuse a difference beyond the tolerances.
 
         Raises:
             ValueError: The message has the difference.
         """
-        alone = self.alone > allowed_alone(self.found)
-        if alone or not (self.boxes <= BOX_TOLERANCE and self.scores <= SCORE_TOLERANCE):
-            raise ValueError(f'the ONNX file does not find what the student finds: {self}')
+        alone = self.alone > allowed.alone * self.found
+        if alone or not (self.boxes <= allowed.boxes and self.scores <= allowed.scores):
+            raise ValueError(
+                'the ONNX file does not find what the student finds: ' + self.beside(allowed)
+            )
+
+    def beside(self, allowed: Tolerance) -> str:
+        """Describe the difference, beside what is allowed."""
+        return (
+            f'{self.images} images, {self.found} results: boxes differ by at most '
+            f'{self.boxes:.1g} px (allowed {allowed.boxes}), scores by {self.scores:.1g} (allowed '
+            f'{allowed.scores}), {self.alone} found by one alone (allowed '
+            f'{int(allowed.alone * self.found)})'
+        )
 
 
-def allowed_alone(found: int) -> int:
-    """Return how many of the detections one may find alone."""
-    return int(ROUNDED * found)
+def tolerance_of(student: Student) -> Tolerance:
+    """Return how far an ONNX file may be from this student."""
+    return EXACT if student.enlarge == 1 else ENLARGED
 
 
 def compare(student: Student, session: Session, images: Sequence[np.ndarray]) -> Difference:

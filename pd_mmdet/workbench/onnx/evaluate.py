@@ -33,9 +33,7 @@ def with_file(cfg: Config, file: Path, threads: int = 0) -> Config:
     kind = 'OnnxDetector' if task_of(cfg).scope == 'mmdet' else 'OnnxClassifier'
     said = replace(copy.deepcopy(cfg.to_dict()), _not_enlarging)
     said.pop('data_preprocessor', None)  # that of the model
-    said |= dict(
-        model=dict(type=kind, file=str(file.absolute()), threads=threads), load_from=None
-    )
+    said |= dict(model=dict(type=kind, file=str(file.absolute()), threads=threads), load_from=None)
     return Config(said, format_python_code=False)  # formatting takes seconds
 
 

@@ -50,8 +50,8 @@ class Preprocess(nn.Module):
             x = x.expand(-1, 3, -1, -1)
         height, width = (self.enlarged(side) for side in image.shape[1:3])
         if self.enlarge != 1:
-            # The pipeline enlarges images of bytes: OpenCV rounds.
-            x = interpolate(x, size=(height, width), mode='bilinear').add(0.5).floor()
+            # OpenCV enlarges bytes to bytes. It rounds sums of its own: one in ten differs by 1.
+            x = interpolate(x, size=(height, width), mode='bilinear').round()
         if self.swaps:
             x = x.flip(1)
         if self.normalises:

@@ -98,4 +98,4 @@ class Reader:
 def _is_layer(node: Any) -> bool:
     """Return whether an operator is that of a layer; decoding has products of matrices, too."""
     origin = {each.key: each.value for each in node.metadata_props}.get(ORIGIN, '')
-    return node.op_type == 'Conv' or (node.op_type in LAYERS and '.Linear\'' in origin)
+    return node.op_type == 'Conv' or (node.op_type in LAYERS and ".Linear'" in origin)

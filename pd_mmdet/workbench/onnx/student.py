@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from mmdet.models.dense_heads import SSDHead
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from torch import nn
@@ -82,6 +83,8 @@ def load_student(config: str | os.PathLike, checkpoint: str | os.PathLike) -> St
     weights = student_part(saved)
     check_fits(weights, model.state_dict(), str(checkpoint), f'the student of {config}')
     model.load_state_dict(weights)
+    if isinstance(getattr(model, 'bbox_head', None), SSDHead):
+        model.bbox_head.loss_cls = None  # MMDetection 3.5.1 reads it when SSD predicts
     path = Path(config).resolve()
     dataset = without_enlarging(build_dataset(cfg))
     return Student(f'{path.parent.name}/{path.stem}', cfg, model, *sizes, dataset)

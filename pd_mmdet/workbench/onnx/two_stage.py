@@ -68,7 +68,7 @@ class RoIDecoder(nn.Module):
         """Pool features (R, C, h, w), each from the level that suits its RoI."""
         layers = self.extractor.roi_layers
         levels = self.extractor.map_roi_levels(rois, len(layers))
-        pooled = rois.new_zeros(len(rois), feats[0].shape[1], *layers[0].output_size)
+        pooled = rois.new_zeros(rois.shape[0], feats[0].shape[1], *layers[0].output_size)
         for level, (layer, feat) in enumerate(zip(layers, feats)):
             own = (levels == level).nonzero()[:, 0]
             features = roi_align(

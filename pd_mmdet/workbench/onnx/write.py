@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,7 @@ from torch.export import Dim
 
 from ...losses.prior_grid import prior_generator
 from ...version import __version__
-from .check import Difference, compare, with_odd_sizes
+from .check import Difference, compare, tolerance_of, with_odd_sizes
 from .network import ClassifierNetwork, DetectorNetwork
 from .packages import check_packages
 from .preprocess import Preprocess
@@ -105,7 +106,8 @@ def network_of(student: Student, grey: bool) -> nn.Module:
         check_served(student.model)
     preprocess = Preprocess(student.model.data_preprocessor, student.enlarge, repeat=grey)
     kind = ClassifierNetwork if classifies else DetectorNetwork
-    return kind(student.model, preprocess)
+    # A copy, because its heads answer in the form of training.
+    return kind(copy.deepcopy(student.model), preprocess)
 
 
 def check_size(model: nn.Module, image: np.ndarray) -> None:
@@ -143,7 +145,9 @@ def exported(
     network(batch)  # the constants of the readers' caches are tensors, not those of the tracing
     sizes = {place: Dim.DYNAMIC for place in range(3 if dynamic else 1)}
     try:
-        return torch.export.export(network, (batch,), dynamic_shapes=(sizes,), strict=False), dynamic
+        return torch.export.export(
+            network, (batch,), dynamic_shapes=(sizes,), strict=False
+        ), dynamic
     except Exception:  # PyTorch raises many kinds
         if not dynamic:
             raise
@@ -196,7 +200,7 @@ def checked(student: Student, file: Path, images: list[np.ndarray], dynamic: boo
         images = with_odd_sizes(images)
     images = [image for image in images if dynamic or image.shape == images[0].shape]
     difference = compare(student, Session(file), images)
-    difference.check()
+    difference.check(tolerance_of(student))
     return difference
 
 
