@@ -5,10 +5,11 @@
         student=my_recipe/student.py:work_dirs/my_recipe/student/epoch_12.pth \\
         onnx=my_recipe/student.py:student.onnx
 
-For every network, as it is deployed: parameters, FLOPs, median latency on the device at hand
-(on a CPU also on one thread), throughput by batch size, size, peak memory, and the bytes of its validation images as PNG and JPEG. With
-a checkpoint also its score on the validation set; the picture shows it against each cost, with the
-Pareto front: networks for which no other one is both better and cheaper.
+For every network, as it is deployed: parameters, FLOPs, median latency on the device at hand, on a
+CPU also on one thread, throughput by batch size, size, peak memory, and the bytes of its validation
+images as PNG and JPEG. With a checkpoint also its score on the validation set; the picture shows it
+against each cost, with the Pareto front: networks for which no other one is both better and
+cheaper.
 """
 
 from __future__ import annotations

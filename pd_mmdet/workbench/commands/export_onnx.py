@@ -15,7 +15,6 @@ import sys
 from pathlib import Path
 
 from ...checkpoint import plain_data_only
-from ..onnx.check import tolerance_of
 from ..onnx.int8 import int8_file, write_int8
 from ..onnx.student import load_student
 from ..onnx.write import OLDEST_OPSET, check_options, write_onnx
@@ -89,7 +88,7 @@ def write(args: argparse.Namespace) -> None:
     difference, dynamic = write_onnx(
         student, args.out, args.opset, args.fixed_size, args.grey, args.images
     )
-    print(f'Compared with the student: {difference.beside(tolerance_of(student))}')
+    print(f'Compared with the student: {difference}')
     size = 'images of any size' if dynamic else 'images of the size of the first one'
     print(f'Written: {args.out}, for {size}', flush=True)
     if args.int8:

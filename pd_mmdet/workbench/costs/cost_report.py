@@ -179,8 +179,9 @@ def notes(made: dict[str, str], images: int) -> str:
     return (
         'Latency (of one image), throughput and peak memory are those of preprocessing, network '
         'and post-processing; an ONNX file is run by ONNX Runtime, and its memory is not measured. '
-        f'Size: of the weights, or of the file. Times are medians on a {made["device"].upper()}, with all networks '
-        'measured in turn: compare them only with each other. A multiplication and its addition '
+        'Size: of the weights, or of the file. Times are medians on a '
+        f'{made["device"].upper()}, with all networks measured in turn: compare them only with '
+        'each other. A multiplication and its addition '
         f'are one FLOP. Bytes: the mean of {images} validation images as large as the network '
         'reads them; if it reads them enlarged, as large as they are before.'
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 import mmcv
@@ -10,31 +11,18 @@ import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import BaseDataElement
+from torch import Tensor
 
+from .preprocess import enlarge_bytes
 from .runtime import Session
 from .student import Student
 
+BOX_TOLERANCE, SCORE_TOLERANCE = 0.02, 1e-3
+"""Largest difference of a side of a box in pixels of the small image, and of a score."""
 
-class Tolerance(NamedTuple):
-    """How far an ONNX file and its student may be apart.
-
-    Attributes:
-        boxes: Difference of a box in pixels of the small image.
-        scores: Difference of a score.
-        alone: Share of the detections that one of them alone finds. Rounding decides which of two
-            boxes with one score hides the other.
-    """
-
-    boxes: float
-    scores: float
-    alone: float
-
-
-EXACT = Tolerance(boxes=0.02, scores=1e-3, alone=0.005)
-"""For networks that read the small image as it is: float32 is all that differs."""
-
-ENLARGED = Tolerance(boxes=0.2, scores=0.01, alone=0.02)
-"""For networks that read it enlarged: some of its bytes differ by 1."""
+ALONE = 0.005
+"""Share of the detections that may be found by one alone: rounding decides which of two boxes with
+one score hides the other."""
 
 
 class Found(NamedTuple):
@@ -68,31 +56,23 @@ class Difference(NamedTuple):
     scores: float
     alone: int
 
-    def check(self, allowed: Tolerance) -> None:
+    def __str__(self) -> str:
+        return (
+            f'{self.images} images, {self.found} results: boxes differ by at most '
+            f'{self.boxes:.1g} px (allowed {BOX_TOLERANCE}), scores by {self.scores:.1g} (allowed '
+            f'{SCORE_TOLERANCE}), {self.alone} found by one alone (allowed '
+            f'{int(ALONE * self.found)})'
+        )
+
+    def check(self) -> None:
         """Refuse a difference beyond the tolerances.
 
         Raises:
             ValueError: The message has the difference.
         """
-        alone = self.alone > allowed.alone * self.found
-        if alone or not (self.boxes <= allowed.boxes and self.scores <= allowed.scores):
-            raise ValueError(
-                'the ONNX file does not find what the student finds: ' + self.beside(allowed)
-            )
-
-    def beside(self, allowed: Tolerance) -> str:
-        """Describe the difference, beside what is allowed."""
-        return (
-            f'{self.images} images, {self.found} results: boxes differ by at most '
-            f'{self.boxes:.1g} px (allowed {allowed.boxes}), scores by {self.scores:.1g} (allowed '
-            f'{allowed.scores}), {self.alone} found by one alone (allowed '
-            f'{int(allowed.alone * self.found)})'
-        )
-
-
-def tolerance_of(student: Student) -> Tolerance:
-    """Return how far an ONNX file may be from this student."""
-    return EXACT if student.enlarge == 1 else ENLARGED
+        alone = self.alone > ALONE * self.found
+        if alone or not (self.boxes <= BOX_TOLERANCE and self.scores <= SCORE_TOLERANCE):
+            raise ValueError(f'the ONNX file does not find what the student finds: {self}')
 
 
 def compare(student: Student, session: Session, images: Sequence[np.ndarray]) -> Difference:
@@ -154,14 +134,32 @@ def matched(own: Found, other: Found) -> list[tuple[int, int]]:
 @torch.no_grad()
 def predicted(student: Student, image: np.ndarray) -> BaseDataElement:
     """Let the student itself predict for a small image (H, W, C), with boxes in its pixels."""
-    height, width = (int(side * student.enlarge) for side in image.shape[:2])
-    read = image
-    if student.enlarge != 1:
-        read = mmcv.imresize(image, (width, height), interpolation='bilinear', backend='cv2')
-    read = torch.from_numpy(read.reshape(height, width, -1).transpose(2, 0, 1).copy())
+    read = _enlarged(image, student.enlarge)
     if student.task.scope == 'mmpretrain':
         return student.model.test_step(dict(inputs=read[None]))[0]
+    height, width = read.shape[1:]
     sizes = dict(img_shape=(height, width), ori_shape=image.shape[:2])
     factors = (width / image.shape[1], height / image.shape[0])
     sample = DetDataSample(metainfo=dict(sizes, scale_factor=factors))
     return student.model.test_step(dict(inputs=[read], data_samples=[sample]))[0]
+
+
+def _enlarged(image: np.ndarray, enlarge: Fraction) -> Tensor:
+    """Enlarge an image to (C, H, W), uint8, as the graph does, after comparing with OpenCV.
+
+    Raises:
+        ValueError: They differ by more than their rounding.
+    """
+    height, width = (int(side * enlarge) for side in image.shape[:2])
+    small = torch.from_numpy(image).permute(2, 0, 1)
+    if enlarge == 1:
+        return small
+    large = enlarge_bytes(small[None].float(), (height, width))[0]
+    by_opencv = mmcv.imresize(image, (width, height), interpolation='bilinear', backend='cv2')
+    difference = np.abs(large.numpy() - by_opencv.reshape(height, width, -1).transpose(2, 0, 1))
+    if difference.max() > 1:
+        raise ValueError(
+            f'an enlarged image differs from that of OpenCV by {difference.max():.0f} of 255; 1 is '
+            'rounding'
+        )
+    return large.byte()

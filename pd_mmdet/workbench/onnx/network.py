@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .dense import DenseDecoder
 from .preprocess import Preprocess
-from .suppress import Detections, best, suppress
+from .suppress import Detections, suppress
 from .two_stage import Proposals, RoIDecoder
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from mmengine.model import ImgDataPreprocessor
+from mmengine.model import BaseDataPreprocessor, ImgDataPreprocessor
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
@@ -19,10 +19,12 @@ class Preprocess(nn.Module):
     """
 
     def __init__(
-        self, preprocessor: ImgDataPreprocessor, enlarge: Fraction, repeat: bool = False
+        self, preprocessor: BaseDataPreprocessor, enlarge: Fraction, repeat: bool = False
     ) -> None:
         super().__init__()
-        self.swaps = preprocessor._channel_conversion
+        # MMDetection's name, and MMPretrain's.
+        name = '_channel_conversion' if isinstance(preprocessor, ImgDataPreprocessor) else 'to_rgb'
+        self.swaps = getattr(preprocessor, name)
         self.normalises = preprocessor._enable_normalize
         if self.normalises:
             self.register_buffer('mean', preprocessor.mean.clone())
@@ -50,8 +52,7 @@ class Preprocess(nn.Module):
             x = x.expand(-1, 3, -1, -1)
         height, width = (self.enlarged(side) for side in image.shape[1:3])
         if self.enlarge != 1:
-            # OpenCV enlarges bytes to bytes. It rounds sums of its own: one in ten differs by 1.
-            x = interpolate(x, size=(height, width), mode='bilinear').round()
+            x = enlarge_bytes(x, (height, width))
         if self.swaps:
             x = x.flip(1)
         if self.normalises:
@@ -62,3 +63,15 @@ class Preprocess(nn.Module):
     def _padded(self, side: int) -> int:
         # Written so that the exporter sees a multiple of the divisor.
         return (side + self.divisor - 1) // self.divisor * self.divisor
+
+
+def enlarge_bytes(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Enlarge images as ``LowResolution`` and ``Resize`` do, from bytes to bytes.
+
+    OpenCV rounds in the middle of its sums, so that one byte in ten differs by 1.
+
+    Args:
+        images: (N, C, H, W), float32, of whole numbers.
+        size: Height and width of the result.
+    """
+    return interpolate(images, size=size, mode='bilinear').round()

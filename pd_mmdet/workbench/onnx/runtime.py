@@ -48,8 +48,7 @@ class Session:
         """Run on small images, and return the outputs by name.
 
         Args:
-            images: (N, H, W, C), uint8; of grey ones in colour, a file for grey ones reads the first
-                channel.
+            images: (N, H, W, C), uint8. A file for grey ones reads the first channel.
         """
         images = np.ascontiguousarray(images[..., : self.channels])
         return dict(zip(self.names, self.session.run(None, {'image': images})))

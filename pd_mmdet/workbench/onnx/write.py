@@ -15,7 +15,7 @@ from torch.export import Dim
 
 from ...losses.prior_grid import prior_generator
 from ...version import __version__
-from .check import Difference, compare, tolerance_of, with_odd_sizes
+from .check import Difference, compare, with_odd_sizes
 from .network import ClassifierNetwork, DetectorNetwork
 from .packages import check_packages
 from .preprocess import Preprocess
@@ -200,7 +200,7 @@ def checked(student: Student, file: Path, images: list[np.ndarray], dynamic: boo
         images = with_odd_sizes(images)
     images = [image for image in images if dynamic or image.shape == images[0].shape]
     difference = compare(student, Session(file), images)
-    difference.check(tolerance_of(student))
+    difference.check()
     return difference
 
 

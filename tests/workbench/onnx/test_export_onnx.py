@@ -177,7 +177,7 @@ def test_no_calibration_images(written, tmp_path):
 
 
 def test_a_difference_leaves_no_file(student, tmp_path, monkeypatch):
-    monkeypatch.setattr(check, 'ENLARGED', check.EXACT._replace(boxes=-1.0))
+    monkeypatch.setattr(check, 'BOX_TOLERANCE', -1.0)
     with pytest.raises(ValueError, match='does not find what the student finds: 1 images'):
         write_onnx(student, tmp_path / 'out' / 'student.onnx', fixed_size=True, number=1)
     assert not [*(tmp_path / 'out').iterdir()]
