@@ -49,12 +49,7 @@ class Entry(NamedTuple):
         """Whether ONNX Runtime runs it."""
         return self.checkpoint is not None and self.checkpoint.suffix == '.onnx'
 
-    @property
-    def weights(self) -> Path | None:
-        """Its checkpoint; None if the model has its weights already."""
-        return None if self.is_onnx else self.checkpoint
-
-    def deployed(self, threads: int = 0) -> Config:
+    def deployed(self, threads: int) -> Config:
         """Return its config, with the ONNX file as the model if it is one."""
         return with_file(self.cfg, self.checkpoint, threads) if self.is_onnx else self.cfg
 
@@ -115,8 +110,8 @@ def _model(entry: Entry, device: str, threads: int) -> tuple[nn.Module, BaseData
     """Build a network with its weights, and the set whose images it reads."""
     cfg = entry.deployed(threads)
     model = build_model(cfg)
-    if entry.weights:
-        model.load_state_dict(student_part(load_data(entry.weights)))
+    if entry.checkpoint and not entry.is_onnx:
+        model.load_state_dict(student_part(load_data(entry.checkpoint)))
     return model.to(device), build_dataset(cfg)
 
 
@@ -146,7 +141,7 @@ def _bytes(entry: Entry, model: nn.Module) -> int:
 def _scores(entry: Entry, work_dir: Path) -> dict[str, float | None]:
     if entry.checkpoint is None:
         return {}
-    return measure(entry.deployed(), entry.weights, work_dir / 'test' / entry.name)
+    return measure(entry.cfg, entry.checkpoint, work_dir / 'test' / entry.name)
 
 
 def write(rows: list[dict[str, Any]], entries: Sequence[Entry], options: Options, out: Path) -> str:

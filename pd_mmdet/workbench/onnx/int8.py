@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from ..costs.cost_report import scores_of
 from ..stages.evaluate import measure
-from .evaluate import with_file
 from .quantize import quantize
 from .student import Student, training_images
 
@@ -57,7 +56,7 @@ def write_int8(student: Student, file: Path, number: int, max_drop: float) -> Qu
         smaller = Path(unfinished, int8_file(file).name)
         in_float = quantize(file, smaller, training_images(student, number))
         before, after = (
-            measure(with_file(student.cfg, each), None, Path(unfinished, 'test', each.stem))
+            measure(student.cfg, each, Path(unfinished, 'test', each.stem))
             for each in (file, smaller)
         )
         titles = scores_of([before])

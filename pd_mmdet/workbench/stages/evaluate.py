@@ -23,6 +23,7 @@ from ...checkpoint import load_data
 from ...distillers.teacher import plain_model_cfg
 from ...mixin import with_preprocessor
 from ...pixel_options import type_name
+from ..onnx.evaluate import with_file
 from ..tasks import task_of
 from ..validation_sets import pipeline_of, validation_sets
 from .schedule import training_length
@@ -77,7 +78,7 @@ def val_dataset(cfg: Config) -> dict:
     return next(iter(validation_sets(cfg).values()))
 
 
-def measure(cfg: Config, checkpoint: Path | None, work_dir: Path) -> dict[str, float | None]:
+def measure(cfg: Config, checkpoint: Path, work_dir: Path) -> dict[str, float | None]:
     """Evaluate a stage on the validation sets.
 
     Several sets are evaluated one by one; their keys begin with the name of the set, such as
@@ -85,7 +86,7 @@ def measure(cfg: Config, checkpoint: Path | None, work_dir: Path) -> dict[str, f
 
     Args:
         cfg: The stage's config.
-        checkpoint: Its weights; None for a model that has them already, such as an ONNX file.
+        checkpoint: Its weights, or an ONNX file.
         work_dir: Folder for the logs of the test.
 
     Returns:
@@ -99,13 +100,10 @@ def measure(cfg: Config, checkpoint: Path | None, work_dir: Path) -> dict[str, f
     }
 
 
-def _measure(
-    cfg: Config, place: int, checkpoint: Path | None, work_dir: Path
-) -> dict[str, float | None]:
+def _measure(cfg: Config, place: int, checkpoint: Path, work_dir: Path) -> dict[str, float | None]:
     """Evaluate a stage on the validation set with this index."""
     cfg = Config(copy.deepcopy(cfg.to_dict()), format_python_code=False)  # formatting takes seconds
-    weights = checkpoint and str(checkpoint)
-    cfg.merge_from_dict(dict(load_from=weights, resume=False, work_dir=str(work_dir)))
+    cfg.merge_from_dict(dict(load_from=str(checkpoint), resume=False, work_dir=str(work_dir)))
     task = task_of(cfg)
     cfg.test_evaluator = task.evaluators(cfg, place)
     cfg.test_dataloader = cfg.val_dataloader
@@ -113,6 +111,8 @@ def _measure(
     cfg.test_dataloader.persistent_workers = False  # they would outlive the test
     cfg.test_cfg = dict(type='TestLoop')
     cfg.experiment_name = '_'.join(work_dir.parts[-3:])
+    if checkpoint.suffix == '.onnx':
+        cfg = with_file(cfg, checkpoint)
     return task.metrics(Runner.from_cfg(cfg).test())
 
 

@@ -11,7 +11,10 @@ from tests.helpers.commands import run_here
 
 pytest.importorskip('mmpretrain')
 CONFIG = """
-_base_ = '{configs}/_base_/cls_runtime.py'
+_base_ = [
+    '{configs}/_base_/schedules/schedule_90e_cls.py',
+    '{configs}/_base_/cls_runtime.py',
+]
 model = {model}
 pipeline = [
     dict(type='LoadImageFromFile'),
@@ -31,8 +34,6 @@ val_evaluator = [
     dict(type='Accuracy', topk=1), dict(type='SingleLabelMetric', items=('recall',))
 ]
 test_evaluator = val_evaluator
-val_cfg = dict()
-test_cfg = dict()
 """
 
 
