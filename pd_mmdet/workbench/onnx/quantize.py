@@ -78,16 +78,16 @@ class Reader:
 
         dims = onnx.load(file).graph.input[0].type.tensor_type.shape.dim
         sizes = [dim.dim_value for dim in dims[1:3]]
-        self.images = [
+        fitting = [
             image[None, ..., : dims[3].dim_value]
             for image in images
             if all(size in (0, side) for size, side in zip(sizes, image.shape))
         ]
-        if not self.images:
+        if not fitting:
             raise ValueError(
                 'no calibration images: the training set has none of a size that the file reads'
             )
-        self.rest = iter(self.images)
+        self.rest = iter(fitting)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         """Return the next batch, or None after the last."""

@@ -78,7 +78,7 @@ def write_onnx(
     """
     images = student.images(number)
     network = network_of(student, grey)
-    check_size(student.model, images[0])
+    check_size(student, images[0])
     if grey:  # in colour, because the student itself reads three channels
         images = [image[..., :1].repeat(3, axis=2) for image in images]
     first = images[0][..., :1] if grey else images[0]
@@ -110,19 +110,20 @@ def network_of(student: Student, grey: bool) -> nn.Module:
     return kind(copy.deepcopy(student.model), preprocess)
 
 
-def check_size(model: nn.Module, image: np.ndarray) -> None:
-    """Refuse images that are smaller than a detector's finest stride.
+def check_size(student: Student, image: np.ndarray) -> None:
+    """Refuse images that are, as a detector reads them, smaller than its finest stride.
 
     Raises:
         ValueError: The message has both.
     """
+    model = student.model
     head = getattr(model, 'rpn_head', None) or getattr(model, 'bbox_head', None)
     finest = max(prior_generator(head).strides[0]) if head else 1
-    if min(image.shape[:2]) < finest:
-        height, width = image.shape[:2]
+    height, width = (int(side * student.enlarge) for side in image.shape[:2])
+    if min(height, width) < finest:
         raise ValueError(
-            f'the small images are {width}x{height} pixels (width x height); the finest stride of '
-            f'the detector is {finest}, and their sides must not be smaller'
+            f'the images are {width}x{height} pixels (width x height) as the detector reads them; '
+            f'its finest stride is {finest}, and their sides must not be smaller'
         )
 
 
@@ -140,6 +141,9 @@ def exported(
 
     Returns:
         The program, and whether the size is dynamic. The number of images always is.
+
+    Raises:
+        NotImplementedError: PyTorch cannot trace the network.
     """
     batch = torch.from_numpy(np.stack([image, image]))
     network(batch)  # the constants of the readers' caches are tensors, not those of the tracing
@@ -148,27 +152,36 @@ def exported(
         return torch.export.export(
             network, (batch,), dynamic_shapes=(sizes,), strict=False
         ), dynamic
-    except Exception:  # PyTorch raises many kinds
+    except Exception as error:  # PyTorch raises many kinds
         if not dynamic:
-            raise
+            reason = str(error).partition('\n')[0]
+            raise NotImplementedError(f'PyTorch cannot trace this student: {reason}') from error
         return exported(network, image, dynamic=False)
 
 
 def converted(
     program: torch.export.ExportedProgram, network: nn.Module, opset: int, dynamic: bool
 ) -> Any:
-    """Turn a traced network into a ``ModelProto`` whose sizes have short names."""
+    """Turn a traced network into a ``ModelProto`` whose sizes have short names.
+
+    Raises:
+        NotImplementedError: An operator has no translation.
+    """
     from .translate import TABLE
 
-    model = torch.onnx.export(
-        program,
-        (),
-        input_names=['image'],
-        output_names=list(network.names),
-        opset_version=opset,
-        custom_translation_table=TABLE,
-        verbose=False,
-    ).model_proto
+    try:
+        model = torch.onnx.export(
+            program,
+            (),
+            input_names=['image'],
+            output_names=list(network.names),
+            opset_version=opset,
+            custom_translation_table=TABLE,
+            verbose=False,
+        ).model_proto
+    except torch.onnx.errors.OnnxExporterError as error:
+        reason = str(error.__cause__ or error).partition('\n')[0]
+        raise NotImplementedError(f'PyTorch cannot write this student: {reason}') from error
     _clean(model.graph)
     for place, name in enumerate(SIZES[: 3 if dynamic else 1]):
         model.graph.input[0].type.tensor_type.shape.dim[place].dim_param = name

@@ -4,6 +4,8 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -184,8 +186,10 @@ def test_a_difference_leaves_no_file(student, tmp_path, monkeypatch):
 
 
 def test_an_image_smaller_than_the_finest_stride(student):
-    with pytest.raises(ValueError, match='are 5x1 pixels .* stride of the detector is 2,'):
-        check_size(student.model, np.zeros((1, 5, 3), np.uint8))
+    check_size(student, np.zeros((1, 5, 3), np.uint8))
+    as_it_is = replace(student, enlarge=Fraction(1))
+    with pytest.raises(ValueError, match='are 5x1 pixels .* its finest stride is 2,'):
+        check_size(as_it_is, np.zeros((1, 5, 3), np.uint8))
 
 
 def test_files_that_are_no_students(written, tmp_path):
