@@ -68,6 +68,9 @@ def _faster_rcnn(cfg: ConfigDict) -> ConfigDict:
 def _ssd(cfg: ConfigDict) -> ConfigDict:
     cfg.backbone.update(num_stages=3, out_indices=(1, 2), strides=(1, 2, 2), dilations=(1, 1, 1))
     cfg.neck.update(out_channels=[16, 32, 64], level_strides=(2,), level_paddings=(1,))
+    # Its own has values of a hundred, of which a network that has not learnt is too sure.
+    cfg.data_preprocessor = tiny.retinanet().data_preprocessor
+    cfg.neck.l2_norm_scale, cfg.test_cfg.max_per_img = 1, 100
     cfg.bbox_head.in_channels = cfg.neck.out_channels
     anchors = cfg.bbox_head.anchor_generator
     anchors.update(strides=anchors.strides[:3], ratios=anchors.ratios[:3])
