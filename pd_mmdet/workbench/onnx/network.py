@@ -15,7 +15,7 @@ class DetectorNetwork(nn.Module):
     """Detect objects in small images.
 
     Args:
-        model: A detector that :func:`.served.check_served` lets pass, in eval.
+        model: A detector that :func:`.served.check_detector` lets pass, in eval.
         preprocess: What prepares the images.
     """
 
@@ -70,7 +70,7 @@ class ClassifierNetwork(nn.Module):
     """Classify small images.
 
     Args:
-        model: A classifier of MMPretrain, in eval.
+        model: A classifier that :func:`.served.check_classifier` lets pass, in eval.
         preprocess: What prepares the images.
     """
 

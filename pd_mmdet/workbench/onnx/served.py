@@ -36,7 +36,7 @@ BOX_HEADS = (ConvFCBBoxHead, Shared2FCBBoxHead, Shared4Conv1FCBBoxHead)
 """Box heads of two-stage detectors."""
 
 
-def check_served(model: nn.Module) -> None:
+def check_detector(model: nn.Module) -> None:
     """Refuse a detector that cannot be exported.
 
     Raises:
@@ -56,6 +56,22 @@ def check_served(model: nn.Module) -> None:
         compiled = type(part).__module__.startswith('mmcv.ops')
         if compiled and not name.startswith('roi_head.bbox_roi_extractor'):
             _refuse(f"{name} is MMCV's operator {type(part).__name__}, which ONNX does not have")
+
+
+def check_classifier(model: nn.Module) -> None:
+    """Refuse a classifier that cannot be exported.
+
+    Raises:
+        NotImplementedError: The message says why.
+    """
+    from mmpretrain.models import ClsDataPreprocessor
+    from mmpretrain.models.heads import ClsHead
+
+    head = type(model.head)
+    if getattr(head, '_get_predictions', None) is not ClsHead._get_predictions:
+        _refuse(f'its head is a {head.__name__}; heads that yield a softmax can be exported')
+    if type(model.data_preprocessor) is not ClsDataPreprocessor:
+        _refuse(f'its images are prepared by a {type(model.data_preprocessor).__name__}')
 
 
 def _check_two_stages(model: nn.Module) -> None:

@@ -21,7 +21,7 @@ from .packages import check_packages
 from .preprocess import Preprocess
 from .quantize import ORIGIN
 from .runtime import Session
-from .served import check_served
+from .served import check_classifier, check_detector
 from .student import Student
 
 OLDEST_OPSET = 18
@@ -102,8 +102,7 @@ def network_of(student: Student, grey: bool) -> nn.Module:
         NotImplementedError: It cannot be exported.
     """
     classifies = student.task.scope == 'mmpretrain'
-    if not classifies:
-        check_served(student.model)
+    (check_classifier if classifies else check_detector)(student.model)
     preprocess = Preprocess(student.model.data_preprocessor, student.enlarge, repeat=grey)
     kind = ClassifierNetwork if classifies else DetectorNetwork
     # A copy, because its heads answer in the form of training.

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 
+from pd_mmdet.workbench.onnx.served import check_classifier
 from tests.helpers import ROOT
 from tests.helpers.commands import run_here
 
@@ -37,12 +38,16 @@ test_evaluator = val_evaluator
 """
 
 
+@pytest.fixture(autouse=True)
+def mmpretrain_scope(scope_and_seed):
+    init_default_scope('mmpretrain')
+
+
 @pytest.fixture
 def files(tmp_path):
     """The config and the checkpoint of a slim ResNet, on pictures of five classes."""
     from tests.helpers.tiny_cls import build, cnn
 
-    init_default_scope('mmpretrain')
     for label in range(5):
         (tmp_path / 'data' / f'class{label}').mkdir(parents=True)
         noise = np.random.default_rng(label).integers(0, 255, (9, 9, 3), dtype=np.uint8)
@@ -67,3 +72,12 @@ def test_a_file_says_what_the_classifier_says(files, tmp_path):
     work_dir = tmp_path / 'test'
     done = run_here(ROOT / 'tools' / 'test.py', files[0], out, '--work-dir', work_dir)
     assert done.returncode == 0 and 'accuracy/top1' in done.stdout + done.stderr
+
+
+def test_a_head_of_several_labels_is_refused():
+    from tests.helpers.tiny_cls import build, cnn
+
+    cfg = cnn()
+    cfg['head'] = dict(type='MultiLabelLinearClsHead', num_classes=5, in_channels=64)
+    with pytest.raises(NotImplementedError, match='its head is a MultiLabelLinearClsHead'):
+        check_classifier(build(cfg))

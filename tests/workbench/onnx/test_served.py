@@ -1,14 +1,14 @@
 import pytest
 from mmdet.registry import MODELS
 
-from pd_mmdet.workbench.onnx.served import check_served
+from pd_mmdet.workbench.onnx.served import check_detector
 from tests.helpers import one_stage, two_stage
 from tests.helpers.small_families import detector
 
 
 def refused(cfg: dict, message: str) -> None:
     with pytest.raises(NotImplementedError, match=message):
-        check_served(MODELS.build(cfg))
+        check_detector(MODELS.build(cfg))
 
 
 @pytest.mark.parametrize('family', ['TOOD', 'VFNet', 'Fovea'])
