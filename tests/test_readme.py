@@ -69,6 +69,9 @@ def test_distil_your_detector(small_zoo, here):
         )
     assert len(found['scores'])
 
+    (onnx,) = commands('tools/export_onnx.py')
+    assert 'Written: student.onnx, for images of any size' in run(onnx)
+
     (report,) = commands('tools/cost_report.py')
     run(report)
     rows = json.loads((here / 'costs' / 'costs.json').read_text())['rows']

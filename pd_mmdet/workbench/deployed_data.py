@@ -72,7 +72,7 @@ def small_file(config: Any) -> tuple[Fraction, Fraction] | None:
         ``ratio`` and ``enlarge`` of the first ``LowResolution``; None if there is none.
     """
     for _, low in walk(config):
-        if _is_low_resolution(low):
+        if is_low_resolution(low):
             ratio = parse_ratio(low['ratio'])
             return ratio, parse_enlarge(low.get('enlarge', 1), ratio)
     return None
@@ -86,9 +86,7 @@ def without_views(pipeline: Any) -> Any:
     if isinstance(pipeline, dict):
         return {key: without_views(inner) for key, inner in pipeline.items()}
     if isinstance(pipeline, (list, tuple)):
-        kept = [
-            (inner, without_views(inner)) for inner in pipeline if not _is_low_resolution(inner)
-        ]
+        kept = [(inner, without_views(inner)) for inner in pipeline if not is_low_resolution(inner)]
         return type(pipeline)(new for old, new in kept if new or not old)
     return pipeline
 
@@ -127,7 +125,8 @@ def _names(value: Any) -> Iterator[str]:
     )
 
 
-def _is_low_resolution(value: Any) -> bool:
+def is_low_resolution(value: Any) -> bool:
+    """Return whether a value is the config of ``LowResolution``."""
     return isinstance(value, dict) and 'type' in value and type_name(value) == 'LowResolution'
 
 

@@ -90,7 +90,7 @@ def export_student(
     task = task_of(cfg)
     _check_config(task, cfg, config)
     saved = load_data(checkpoint)
-    _check_view(task, saved, checkpoint, cfg['model'].get('view', 'lr'), config)
+    check_view(task, saved, checkpoint, cfg['model'].get('view', 'lr'), config)
     deployed, notes = _deployed_config(task, cfg)
     weights = _weights(task, saved, checkpoint, deployed['model'], config)
     text = Config(deployed).pretty_text
@@ -138,7 +138,7 @@ def _is(name: str | None, kind: Any) -> bool:
     return isinstance(kind, str) and kind.rpartition('.')[2] == name
 
 
-def _check_view(
+def check_view(
     task: Task,
     saved: dict,
     checkpoint: str | os.PathLike,

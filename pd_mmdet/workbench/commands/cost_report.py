@@ -2,12 +2,14 @@
 
     %(prog)s --out costs \\
         teacher=work_dirs/my_recipe/teacher.py:work_dirs/my_recipe/teacher/epoch_12.pth \\
-        student=my_recipe/student.py:work_dirs/my_recipe/student/epoch_12.pth
+        student=my_recipe/student.py:work_dirs/my_recipe/student/epoch_12.pth \\
+        onnx=my_recipe/student.py:student.onnx
 
-For every network, as it is deployed: parameters, FLOPs, median latency on the device at hand,
-throughput by batch size, peak memory, and the bytes of its validation images as PNG and JPEG. With
-a checkpoint also its score on the validation set; the picture shows it against each cost, with the
-Pareto front: networks for which no other one is both better and cheaper.
+For every network, as it is deployed: parameters, FLOPs, median latency on the device at hand, on a
+CPU also on one thread, throughput by batch size, size, peak memory, and the bytes of its validation
+images as PNG and JPEG. With a checkpoint also its score on the validation set; the picture shows it
+against each cost, with the Pareto front: networks for which no other one is both better and
+cheaper.
 """
 
 from __future__ import annotations
@@ -30,7 +32,10 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        'networks', nargs='+', metavar='NAME=CONFIG[:CHECKPOINT]', help='a network to compare'
+        'networks',
+        nargs='+',
+        metavar='NAME=CONFIG[:CHECKPOINT]',
+        help='a network to compare; CHECKPOINT may be its ONNX file',
     )
     parser.add_argument(
         '--out', type=Path, required=True, help='new folder of costs.md, .csv, .json and .png'
@@ -83,6 +88,8 @@ def main() -> None:
         entries = [read_entry(text) for text in args.networks]
     except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
+    if args.device != 'cpu' and any(entry.is_onnx for entry in entries):
+        sys.exit('error: ONNX files are timed on the CPU: add --device cpu')
     names = [entry.name for entry in entries]
     if len({*names}) < len(names):
         sys.exit(f'error: two networks have one name: {", ".join(names)}')

@@ -16,13 +16,14 @@ from mmengine.runner import Runner
 from ...checkpoint import plain_data_only
 from ...processes import leave_group
 from ..load_config import load_config
+from ..onnx.evaluate import with_file
 from ..tasks import task_of
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('checkpoint', help='checkpoint, or ONNX file of the student')
     parser.add_argument('--work-dir', help='folder of logs and metrics (default: work_dirs/CONFIG)')
     parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to a pickle file')
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
@@ -47,6 +48,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f'--out {args.out}: the file name must end in .pkl or .pickle')
+    if args.tta and args.checkpoint.endswith('.onnx'):
+        parser.error(f'--tta: an ONNX file ({args.checkpoint}) has no test-time augmentation')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -94,6 +97,8 @@ def main() -> None:
     plain_data_only()
     cfg = load_config(args.config, args.cfg_options, splits=['test'])
     apply_args(cfg, args)
+    if args.checkpoint.endswith('.onnx'):
+        cfg = with_file(cfg, Path(args.checkpoint))
     test(cfg, args.out)
     leave_group()
 

@@ -10,12 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from matplotlib.figure import Figure
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from terminaltables import AsciiTable, GithubFlavoredMarkdownTable
+from torch import nn
 
 from ...checkpoint import load_data
 from ...distillers.teacher import student_part
+from ..onnx.evaluate import with_file
 from ..stages.evaluate import build_dataset, build_model, costs, measure, view
 from ..stages.results import environment, percent, right_aligned, set_names, three_digits
 from ..tasks import task_of
@@ -24,7 +28,7 @@ from .memory import peak_memory
 from .pareto import cost_figure
 from .speed import inference_seconds
 
-KILOBYTE = 1000
+KILOBYTE, MEGABYTE = 10**3, 10**6
 
 
 class Entry(NamedTuple):
@@ -33,12 +37,21 @@ class Entry(NamedTuple):
     Args:
         name: Its name in the report.
         cfg: Its config; of a distiller, the deployed network is measured.
-        checkpoint: Its weights; None: the initial weights, without a score.
+        checkpoint: Its weights, or its ONNX file; None: the initial weights, without a score.
     """
 
     name: str
     cfg: Config
     checkpoint: Path | None
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether ONNX Runtime runs it."""
+        return self.checkpoint is not None and self.checkpoint.suffix == '.onnx'
+
+    def deployed(self, threads: int) -> Config:
+        """Return its config, with the ONNX file as the model if it is one."""
+        return with_file(self.cfg, self.checkpoint, threads) if self.is_onnx else self.cfg
 
 
 class Options(NamedTuple):
@@ -63,18 +76,15 @@ def rows_of(entries: Sequence[Entry], options: Options, work_dir: Path) -> list[
     """Measure networks.
 
     Returns:
-        A row for each: ``name``, ``view``, the entries of :func:`costs`, ``latency_ms``,
-        ``images_per_second_<batch>``, ``memory_mb``, bytes by format, and the metrics if it has a
-        checkpoint.
+        A row for each: ``name``, ``view``, the entries of :func:`costs`, ``latency_ms``, on a CPU
+        ``latency_one_thread_ms``, ``images_per_second_<batch>``, ``size_mb``, ``memory_mb``, bytes
+        by format, and the metrics if it has a checkpoint.
     """
-    models = {}
-    for entry in entries:
-        model = build_model(entry.cfg)
-        if entry.checkpoint:
-            model.load_state_dict(student_part(load_data(entry.checkpoint)))
-        models[entry.name] = (model.to(options.device), build_dataset(entry.cfg))
+    threads = torch.get_num_threads()
+    models = {entry.name: _model(entry, options.device, threads) for entry in entries}
     sizes = dict.fromkeys([1, *options.batch_sizes])
     seconds = inference_seconds(models, list(sizes), options.rounds, options.device)
+    alone = _latency_of_one_thread(entries, options)
     rows = []
     for entry in entries:
         print(f'{entry.name}: memory, link{", score" if entry.checkpoint else ""}', flush=True)
@@ -85,13 +95,47 @@ def rows_of(entries: Sequence[Entry], options: Options, work_dir: Path) -> list[
                 view=view(entry.cfg),
                 **costs(entry.cfg),
                 latency_ms=1000 * taken[1],
+                **alone.get(entry.name, {}),
                 **{f'images_per_second_{size}': size / taken[size] for size in options.batch_sizes},
-                memory_mb=peak_memory(entry.cfg, options.device),
+                size_mb=_bytes(entry, models[entry.name][0]) / MEGABYTE,
+                memory_mb=None if entry.is_onnx else peak_memory(entry.cfg, options.device),
                 **bytes_per_image(models[entry.name][1], options.jpeg_qualities, options.images),
                 **_scores(entry, work_dir),
             )
         )
     return rows
+
+
+def _model(entry: Entry, device: str, threads: int) -> tuple[nn.Module, BaseDataset]:
+    """Build a network with its weights, and the set whose images it reads."""
+    cfg = entry.deployed(threads)
+    model = build_model(cfg)
+    if entry.checkpoint and not entry.is_onnx:
+        model.load_state_dict(student_part(load_data(entry.checkpoint)))
+    return model.to(device), build_dataset(cfg)
+
+
+def _latency_of_one_thread(
+    entries: Sequence[Entry], options: Options
+) -> dict[str, dict[str, float]]:
+    """Measure the latency on one thread of the CPU, in turn; nothing on a GPU."""
+    if options.device != 'cpu':
+        return {}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        models = {entry.name: _model(entry, 'cpu', 1) for entry in entries}
+        seconds = inference_seconds(models, [1], options.rounds, 'cpu')
+    finally:
+        torch.set_num_threads(threads)
+    return {name: dict(latency_one_thread_ms=1000 * taken[1]) for name, taken in seconds.items()}
+
+
+def _bytes(entry: Entry, model: nn.Module) -> int:
+    """Return the size of an ONNX file, or of a network's weights."""
+    if entry.is_onnx:
+        return entry.checkpoint.stat().st_size
+    return sum(value.nbytes for value in model.state_dict().values())
 
 
 def _scores(entry: Entry, work_dir: Path) -> dict[str, float | None]:
@@ -129,8 +173,10 @@ def notes(made: dict[str, str], images: int) -> str:
     """Explain the columns; ``made`` is the environment of the measurement."""
     return (
         'Latency (of one image), throughput and peak memory are those of preprocessing, network '
-        f'and post-processing; times are medians on a {made["device"].upper()}, with all networks '
-        'measured in turn: compare them only with each other. A multiplication and its addition '
+        'and post-processing; an ONNX file is run by ONNX Runtime, and its memory is not measured. '
+        'Size: of the weights, or of the file. Times are medians on a '
+        f'{made["device"].upper()}, with all networks measured in turn: compare them only with '
+        'each other. A multiplication and its addition '
         f'are one FLOP. Bytes: the mean of {images} validation images as large as the network '
         'reads them; if it reads them enlarged, as large as they are before.'
     )
@@ -151,9 +197,13 @@ def table(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     scores = scores_of(rows)
     throughput = [name for name in rows[0] if name.startswith('images_per_second_')]
     link = [name for name in rows[0] if name == 'png' or name.startswith('jpeg')]
+    # Records from before they were measured have neither.
+    one = [name for name in rows[0] if name == 'latency_one_thread_ms']
+    size = [name for name in rows[0] if name == 'size_mb']
     header = (
         *('network', 'image', *scores.values()),
-        *('parameters', 'FLOPs', 'latency', 'memory'),
+        *('parameters', 'FLOPs', 'latency', *['1 thread'] * len(one)),
+        *(*['size'] * len(size), 'memory'),
         *(f'images/s at {name.rpartition("_")[2]}' for name in throughput),
         *(name.upper().replace('JPEG', 'JPEG ') for name in link),
     )
@@ -167,6 +217,8 @@ def table(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
                 three_digits(row['parameters']),
                 three_digits(row['flops']),
                 f'{row["latency_ms"]:.1f} ms',
+                *(f'{row[name]:.1f} ms' for name in one),
+                *(f'{row[name]:.2f} MB' for name in size),
                 '–' if row['memory_mb'] is None else f'{row["memory_mb"]:.0f} MB',
                 *(f'{row[name]:.1f}' for name in throughput),
                 *(f'{row[name] / KILOBYTE:.1f} kB' for name in link),

@@ -34,7 +34,7 @@ def bytes_per_image(
         ``png`` and ``jpeg<quality>``, in bytes; None for a format that cannot encode the images.
         Both encode one or three channels of 8 bits, PNG also four channels and 16 bits.
     """
-    dataset = _without_enlarging(dataset)
+    dataset = without_enlarging(dataset)
     number = min(number, len(dataset))
     formats = {'png': ('.png', [])} | {
         f'jpeg{quality}': ('.jpg', [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -49,7 +49,7 @@ def bytes_per_image(
     return {name: None if None in each else sum(each) / number for name, each in sizes.items()}
 
 
-def _without_enlarging(dataset: BaseDataset) -> BaseDataset:
+def without_enlarging(dataset: BaseDataset) -> BaseDataset:
     """Return a copy of a dataset whose small images stay small."""
     dataset = copy.deepcopy(dataset)
     for transform in transforms_of(dataset):

@@ -23,6 +23,7 @@ from ...checkpoint import load_data
 from ...distillers.teacher import plain_model_cfg
 from ...mixin import with_preprocessor
 from ...pixel_options import type_name
+from ..onnx.evaluate import with_file
 from ..tasks import task_of
 from ..validation_sets import pipeline_of, validation_sets
 from .schedule import training_length
@@ -85,7 +86,7 @@ def measure(cfg: Config, checkpoint: Path, work_dir: Path) -> dict[str, float | 
 
     Args:
         cfg: The stage's config.
-        checkpoint: Its weights.
+        checkpoint: Its weights, or an ONNX file.
         work_dir: Folder for the logs of the test.
 
     Returns:
@@ -110,6 +111,8 @@ def _measure(cfg: Config, place: int, checkpoint: Path, work_dir: Path) -> dict[
     cfg.test_dataloader.persistent_workers = False  # they would outlive the test
     cfg.test_cfg = dict(type='TestLoop')
     cfg.experiment_name = '_'.join(work_dir.parts[-3:])
+    if checkpoint.suffix == '.onnx':
+        cfg = with_file(cfg, checkpoint)
     return task.metrics(Runner.from_cfg(cfg).test())
 
 

@@ -1,0 +1,32 @@
+"""Check for each family that the ONNX file finds what MMDetection's own ``predict`` finds."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pd_mmdet.workbench.onnx.student import load_student
+from pd_mmdet.workbench.onnx.write import write_onnx
+from tests.helpers import ROOT
+from tests.helpers.small_families import detector, save, without_threshold
+
+RECIPES = ROOT / 'configs' / 'retinanet'
+# RetinaNet, and images of any size: test_export_onnx.py; Faster R-CNN on them: test_readme.py.
+FAMILIES = ('FCOSInStrides', 'ATSS', 'GFL', 'RTMDet', 'YOLOX', 'SSD', 'FasterRCNN')
+
+
+@pytest.fixture
+def pictures(glyphs, monkeypatch) -> Path:
+    """The config of real pictures where they are at hand, of glyphs elsewhere."""
+    monkeypatch.setenv('GLYPHS_ROOT', str(glyphs))
+    data = 'bccd' if Path(os.environ.get('BCCD_ROOT', 'data/bccd')).is_dir() else 'glyphs'
+    return RECIPES / f'retinanet_r34-r18_{data}_k2' / 'baseline.py'
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_a_file_finds_what_the_student_finds(family, pictures, tmp_path):
+    files = save(without_threshold(detector(family)), pictures, tmp_path)
+    out = tmp_path / 'student.onnx'
+    difference, dynamic = write_onnx(load_student(*files), out, fixed_size=True, number=3)
+    assert not dynamic and difference.images == 3
+    assert difference.found > 20 and difference.boxes < 2e-3 and difference.scores < 1e-5
