@@ -1,5 +1,5 @@
-# DeepWeeds: two trials for each method, trained on train, tested on val (never on test), with a seed
-# that the suite deepweeds does not use, at k = 4. The first trial is the suite's row.
+# DeepWeeds: two trials for each method at k = 4, trained on train, tested on val (never on test),
+# with a seed that the suite deepweeds does not use. The first trial is the suite's row.
 _base_ = './_base_/cls_rows.py'
 title = 'DeepWeeds: two trials a method'
 seeds = [0]
