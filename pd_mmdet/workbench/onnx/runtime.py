@@ -29,6 +29,8 @@ class Session:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        # Else its threads go on for a while, in the way of what runs next.
+        options.add_session_config_entry('session.force_spinning_stop', '1')
         self.session = onnxruntime.InferenceSession(
             str(file), options, providers=['CPUExecutionProvider']
         )
