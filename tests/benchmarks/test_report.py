@@ -32,7 +32,8 @@ def test_table_over_seeds():
 def test_the_texts_that_have_tables():
     names = [str(file.relative_to(ROOT)) for file in report.texts()]
     families = [f'configs/{name}/README.md' for name in ('faster_rcnn', 'resnet', 'retinanet')]
-    assert names == sorted(['README.md', 'docs/benchmark.md', 'docs/results.md', *families])
+    docs = [f'docs/{name}.md' for name in ('benchmark', 'deploy', 'results')]
+    assert names == sorted(['README.md', *docs, *families])
 
 
 @pytest.mark.parametrize('file', report.texts(), ids=lambda file: file.parent.name)
