@@ -22,7 +22,7 @@ IDENTITY = ('recipe', 'row', 'seed')
 
 
 def record(run: Run) -> dict[str, Any]:
-    """Evaluate a finished run; each checkpoint is evaluated once.
+    """Evaluate a finished run; each checkpoint is evaluated once, also one that recipes share.
 
     Returns:
         ``recipe``, ``row``, ``seed``, the entries of :func:`stage_row`, ``coverage`` (share of the
@@ -32,7 +32,7 @@ def record(run: Run) -> dict[str, Any]:
     stage = run.stage
     kept = stage.folder / 'record.json'
     if kept.is_file() and kept.stat().st_mtime >= stage.checkpoint.stat().st_mtime:
-        return json.loads(kept.read_text())
+        return json.loads(kept.read_text()) | dict(recipe=run.recipe)
     row = stage_row(stage, stage.folder)
     del row['name'], row['checkpoint']
     made = dict(

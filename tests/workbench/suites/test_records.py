@@ -4,13 +4,16 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from pd_mmdet.workbench.stages.stage import Stage
 from pd_mmdet.workbench.suites.records import (
     check_results,
     coverage,
     enlarge,
     read_results,
+    record,
     write_results,
 )
+from pd_mmdet.workbench.suites.runs import Run
 
 
 @pytest.mark.parametrize(
@@ -47,6 +50,15 @@ def test_how_much_a_network_enlarges_the_file(options, u):
 def test_a_checkpoint_without_a_message_hub(tmp_path):
     torch.save(dict(meta={}, state_dict={}), tmp_path / 'some.pth')
     assert coverage(tmp_path / 'some.pth') is None
+
+
+def test_recipes_that_share_a_training_have_each_its_record(tmp_path):
+    checkpoint, kept = tmp_path / 'iter_4.pth', tmp_path / 'record.json'
+    for file, text in {checkpoint: '', kept: json.dumps(made('teacher', 1, 0.5))}.items():
+        file.write_text(text)
+    stage = Stage('teacher', Config(), tmp_path, given=checkpoint)
+    assert record(Run('a', 'teacher', 1, stage)) == made('teacher', 1, 0.5)
+    assert record(Run('b', 'teacher', 1, stage)) == made('teacher', 1, 0.5) | dict(recipe='b')
 
 
 def made(row: str, seed: int, ap: float) -> dict:
