@@ -65,10 +65,14 @@ def test_the_front_is_in_two_pages_and_a_picture():
 
 
 def test_what_was_not_run_is_named(tmp_path, monkeypatch):
-    assert '`coco`' in report.not_run() and 'of `bccd` the parts “RetinaNet' in report.not_run()
-    assert 'glyphs' not in report.not_run()
     monkeypatch.setattr(report, 'RESULTS', tmp_path)
     assert all(f'`{suite.name}`' in report.not_run() for suite in report.all_suites())
+    run = dict(recipe='retinanet_r34-r18_bccd_k4', row='pkd', seed=1)
+    (tmp_path / 'suite_bccd_cpu.json').write_text(json.dumps(dict(suite='bccd', runs=[run])))
+    whole, _, parts = report.not_run().partition('of `bccd` the parts ')
+    assert '`bccd`' not in whole and '`coco`' in whole
+    assert parts.startswith('“RetinaNet, 320×240 → 160×120”, ')
+    assert '“RetinaNet, 320×240 → 80×60”' not in parts
 
 
 def test_an_unknown_part_or_file_is_refused():
