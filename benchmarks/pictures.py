@@ -34,10 +34,13 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--out', type=Path, required=True, help='the picture')
     args = parser.parse_args()
-    args.rows = dict(row.split('=', 1) for row in args.rows if '=' in row)
+    untitled = [row for row in args.rows if '=' not in row]
+    if untitled:
+        parser.error(f'{", ".join(untitled)}: write TITLE=ROW')
+    args.rows = dict(row.split('=', 1) for row in args.rows)
     missing = [row for row in args.rows.values() if not (args.folder / f'{row}.py').is_file()]
-    if missing or not args.rows:
-        parser.error(f'{args.folder} has no finished run of {", ".join(missing) or "TITLE=ROW"}')
+    if missing:
+        parser.error(f'{args.folder} has no finished run of {", ".join(missing)}')
     return args
 
 

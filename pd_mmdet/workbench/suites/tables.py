@@ -117,7 +117,7 @@ def _table(suite: Suite, part: Part, records: Records) -> str:
         if any(record.get(key) is not None for record in records)
     }
     unit = 'epochs' if any(record.get('epochs') for record in records) else 'iterations'
-    covered = ['coverage'] if any(record['coverage'] for record in records) else []
+    covered = ['coverage'] if any(record['coverage'] is not None for record in records) else []
     header = ('row', 'image', *metrics, *covered, 'recovered gap', unit, 'seeds')
     between = gap(records, part)
     results = {name: of_row(records, part, name) for name in part.rows}
