@@ -5,7 +5,8 @@ All times are medians of interleaved repetitions on real batches, in one run:
 - (a) the training step of the student alone, on its view;
 - (b) the forward pass of the teacher up to the last tap, by direct calls of its modules; its RoI
   head runs on the RoIs that the student has sampled;
-- (c) the training step of the distiller.
+- (c) the training step of the distiller;
+- (d) the same in the memory format of ``ChannelsLastHook``.
 
 The overhead is c/(a+b); it cannot be below 1. The config's default_scope decides between detectors
 and classifiers. This also measures the time to load an item with both views, over the time to load
@@ -144,22 +145,29 @@ def set_weights(student: BaseModel, distiller: BaseModel, load_from: str | None)
 
 
 def of_view(batch: dict, view: str) -> dict:
-    """Return the part of a batch with one view only."""
+    """Return a batch with the images of one view only."""
     if not isinstance(batch['inputs'], dict):
         return batch
-    return {key: value[view] for key, value in batch.items()}
+    return dict(batch, inputs=batch['inputs'][view])
 
 
 def time_steps(cfg: Config, batches: list[dict], args: argparse.Namespace) -> dict[str, float]:
-    """Measure the median seconds of (a), (b) and (c)."""
-    models = task_of(cfg).models
+    """Measure the median seconds of (a), (b), (c) and (d)."""
     model_cfg = with_preprocessor(cfg.model, cfg.get('data_preprocessor'))
-    student = models.build(deepcopy(plain_model_cfg(model_cfg))).to(args.device).train()
-    distiller = models.build(deepcopy(model_cfg)).to(args.device).train()
+
+    def build(model: dict) -> BaseModel:
+        return task_of(cfg).models.build(deepcopy(model)).to(args.device).train()
+
+    student, distiller = build(plain_model_cfg(model_cfg)), build(model_cfg)
+    channels_last = build(model_cfg)
     teacher, forward = distiller.teacher, forward_of_teacher(distiller)
-    set_weights(student, distiller, cfg.load_from if args.trained else None)
-    teacher.model.to(args.device)  # tell its data preprocessor the device
-    wrappers = {model: optimiser(model, cfg, args.amp) for model in (student, distiller)}
+    for model in (distiller, channels_last):
+        set_weights(student, model, cfg.load_from if args.trained else None)
+        model.teacher.model.to(args.device)  # tell its data preprocessor the device
+    channels_last.to(memory_format=torch.channels_last)
+    wrappers = {
+        model: optimiser(model, cfg, args.amp) for model in (student, distiller, channels_last)
+    }
 
     def step(model: BaseModel, batch: dict) -> None:
         model.train_step(batch, wrappers[model])
@@ -181,6 +189,7 @@ def time_steps(cfg: Config, batches: list[dict], args: argparse.Namespace) -> di
         a=lambda number: step(student, of_view(batch(number), distiller.view)),
         b=lambda number: infer(*teacher_inputs[number % len(teacher_inputs)]),
         c=lambda number: step(distiller, batch(number)),
+        d=lambda number: step(channels_last, batch(number)),
     )
     return medians(calls, args.steps, args.device)
 
@@ -236,11 +245,14 @@ def main() -> None:
     batches = [batch for batch, _ in zip(Runner.build_dataloader(loader, seed=0), range(BATCHES))]
     numbers = time_steps(cfg, batches, args)
     numbers['overhead'] = numbers['c'] / (numbers['a'] + numbers['b'])
+    numbers['channels_last'] = numbers['d'] / numbers['c']
     numbers |= time_pipelines(cfg)
     numbers['pipelines'] = numbers['paired'] / numbers['plain']
     print(f'a, training step of the student alone: {1e3 * numbers["a"]:.2f} ms')
     print(f'b, forward pass of the teacher:        {1e3 * numbers["b"]:.2f} ms')
     print(f'c, training step of the distiller:     {1e3 * numbers["c"]:.2f} ms')
+    print(f'd, the same in channels_last:          {1e3 * numbers["d"]:.2f} ms')
+    print(f'channels_last d/c = {numbers["channels_last"]:.2f}')
     print(f'paired pipeline / plain pipeline = {numbers["pipelines"]:.2f}')
     print(f'overhead c/(a+b) = {numbers["overhead"]:.2f}')
     if args.out:

@@ -17,3 +17,4 @@ model = dict(
     ),
     neck=dict(in_channels=[24, 48, 120, 352]),
 )
+default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))  # faster on a CPU

@@ -16,3 +16,4 @@ model = dict(
     ),
     head=dict(in_channels=352),
 )
+default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))  # faster on a CPU

@@ -13,3 +13,4 @@ model = dict(
     ),
     head=dict(num_classes=9, topk=(1,)),
 )
+default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))  # faster on a CPU
