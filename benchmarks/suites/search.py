@@ -65,8 +65,8 @@ rows = dict(
     tries_lr_2=tried('a quarter of the learning rate', **{'optim_wrapper.optimizer.lr': 0.0005}),
     assistant_no_heads=first_stage('assistant A, without head terms', **no_heads),
     tries_assistant_no_heads=tried('its student', learns_from='assistant_no_heads'),
-    # As it is, T trains for 600 iterations, and is no better than the student's network on the large
-    # image, which trains for 800.
+    # As it is, T trains for 600 iterations, and is no better than the student's network on the
+    # large image, which trains for 800.
     teacher_long=dict(
         _base_.rows.teacher, text='teacher T, twice as long', options=iterations(1200)
     ),
