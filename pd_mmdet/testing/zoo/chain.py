@@ -54,6 +54,9 @@ STOCK = 'MMDetection itself: '
 STEPS = ('recipe', 'training', 'table', 'picture', 'export', 'prediction', 'costs')
 
 
+COARSE, CELLS = ('--cells', '1'), ('--cells', '2')
+
+
 class Link(NamedTuple):
     """A config that is tried.
 
@@ -73,7 +76,7 @@ class Link(NamedTuple):
     classes: tuple[str, ...] | None = None
     masks: str = 'polygon'
     hard: bool = False
-    knobs: tuple[str, ...] = ()
+    knobs: tuple[str, ...] = COARSE
 
     def __str__(self) -> str:
         name = ' '.join([Path(self.config).stem, *self.knobs])
@@ -83,21 +86,24 @@ class Link(NamedTuple):
 
 
 CLASSES = ('disc', 'box', 'ring')
-CELLS = ('--cells', '2')
 CHAIN = (
     Link('retinanet/retinanet_r50_fpn_1x_coco.py', classes=CLASSES),
     Link('ssd/ssd300_coco.py', narrower=1, smaller=1),
     Link('yolo/yolov3_mobilenetv2_8xb24-320-300e_coco.py', narrower=1, smaller=2),
     Link('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'),
+    Link('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', knobs=()),
     Link('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', knobs=('--enlarge', '2')),
     Link('atss/atss_r50_fpn_1x_coco.py', classes=CLASSES),
-    Link('atss/atss_r50_fpn_1x_coco.py', knobs=CELLS),
+    Link('atss/atss_r50_fpn_1x_coco.py', knobs=()),
     Link('gfl/gfl_r50_fpn_1x_coco.py'),
+    Link('gfl/gfl_r50_fpn_1x_coco.py', knobs=()),
     Link('paa/paa_r50_fpn_1x_coco.py'),
     Link('vfnet/vfnet_r50_fpn_1x_coco.py'),
     Link('tood/tood_r50_fpn_1x_coco.py'),
     Link('rtmdet/rtmdet_tiny_8xb32-300e_coco.py', narrower=3),
+    Link('rtmdet/rtmdet_tiny_8xb32-300e_coco.py', narrower=3, knobs=()),
     Link('yolox/yolox_tiny_8xb8-300e_coco.py', narrower=3),
+    Link('yolox/yolox_tiny_8xb8-300e_coco.py', narrower=3, knobs=()),
     Link('reppoints/reppoints-moment_r50_fpn_1x_coco.py'),
     Link('centernet/centernet_r18_8xb16-crop512-140e_coco.py'),
     Link('faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'),
@@ -178,7 +184,7 @@ def run_chain(link: Link, folder: Path, stock: StockProcess) -> dict[str, str]:
     config = write_config(link, folder)
     recipe, work = folder / 'recipe', folder / 'work'
     options = ['--ratio', RATIO, *link.knobs, '--out', recipe]
-    predict = predict_here if link.knobs == CELLS else stock.predict  # sub-cells need the package
+    predict = predict_here if link.knobs in ((), CELLS) else stock.predict  # sub-cells need us
     steps: dict[str, Callable[[], object]] = dict(
         recipe=partial(_run, 'make_recipe', config, config, *options),
         training=partial(_run, 'train_tas', recipe, '--work-dir', work, '--baseline'),

@@ -56,18 +56,18 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--enlarge',
-        default='1',
         metavar='U',
         help='the student reads the small image made U times as large again, as Resize does with '
-        'a small file: compute grows by U×U, bytes do not (default: 1)',
+        'a small file: compute grows by U×U, bytes do not (default: K / 2 for a one-stage detector '
+        'if --cells is not given, otherwise 1)',
     )
     parser.add_argument(
         '--cells',
         type=int,
-        default=1,
         metavar='C',
         help="the student's dense head answers for C×C sub-cells of each of its cells, at most "
-        'K / U: small objects are lost less (default: 1)',
+        'K / U: small objects are lost less (default: 2 for a one-stage detector whose head can '
+        'and where K / U is at least 2, otherwise 1)',
     )
     parser.add_argument(
         '--teacher-ckpt',
@@ -87,6 +87,11 @@ def parse_args() -> argparse.Namespace:
 def report(recipe: Recipe, teacher_ckpt: str | None) -> str:
     """Say what was written, what was left out, and what to run next."""
     lines = [f'Written to {recipe.folder}, and every model built: {", ".join(recipe.files)}']
+    enlarge, cells = recipe.source.enlarge, recipe.source.cells
+    if enlarge != 1:
+        lines.append(f'The student reads the small image enlarged {enlarge} times (--enlarge)')
+    if cells != 1:
+        lines.append(f'Its head answers for {cells}×{cells} sub-cells of each cell (--cells)')
     if recipe.left_out:
         lines += ['Left out:']
         for what, reason in recipe.left_out.items():

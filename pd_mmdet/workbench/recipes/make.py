@@ -14,16 +14,16 @@ from mmengine.registry import MODELS, init_default_scope
 
 from ...distillers.teacher import Teacher
 from ...mixin import with_preprocessor
-from ...ratio import parse_enlarge, parse_ratio
-from ...sub_cells import check_number
+from ...ratio import parse_ratio
 from ...transforms.fixed_size import check_fixed_size
 from ..config_text import config_text
 from ..deployed_data import deployed_pipeline
 from ..stages.recipe import read_stage
-from ..tasks import Task, task_of
+from ..tasks import task_of
 from . import files
 from .choose_terms import REFUSALS, Choice, choose, isrd_options, message, why_not
 from .files import Source
+from .knobs import choose_knobs
 from .plain_config import PlainConfig, check_same_classes, check_same_task, read
 
 COPY = (
@@ -48,19 +48,19 @@ class Recipe:
 
     Args:
         folder: The folder.
-        task: Detection or classification.
+        source: What it is made of.
         files: Names of its files.
         left_out: What these models cannot have of a recipe → the reason.
     """
 
     folder: Path
-    task: Task
+    source: Source
     files: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
     def write(self, stage: str, variables: dict[str, Any]) -> None:
         """Write the config of a stage."""
-        file, comment = f'{stage}.py', COMMENTS[stage].format(task=self.task)
+        file, comment = f'{stage}.py', COMMENTS[stage].format(task=self.source.task)
         (self.folder / file).write_text(config_text(comment, variables))
         self.files.append(file)
 
@@ -82,8 +82,8 @@ def make_recipe(
     ratio: int | float | str | Fraction,
     out: Path,
     teacher_checkpoint: str | None = None,
-    enlarge: int | float | str | Fraction = 1,
-    cells: int = 1,
+    enlarge: int | float | str | Fraction | None = None,
+    cells: int | None = None,
 ) -> Recipe:
     """Write a recipe from two plain configs, and build every model in it.
 
@@ -94,10 +94,9 @@ def make_recipe(
         ratio: Side of the large image over the small one, see :func:`parse_ratio`.
         out: The recipe's folder: not there yet, or empty.
         teacher_checkpoint: File with weights of the teacher, where there are some.
-        enlarge: Side of the image that the student reads over that of the small one, see
-            :func:`parse_enlarge`.
-        cells: Sub-cells along each side of a cell of the student's head, see
-            :class:`SubCellDetector`.
+        enlarge: Side of the image that the student reads over that of the small one. None: see
+            :func:`choose_knobs`.
+        cells: Sub-cells along each side of a cell of the student's head. None: likewise.
 
     Raises:
         FileExistsError: ``out`` is there and not empty.
@@ -106,7 +105,6 @@ def make_recipe(
         ValueError: No recipe can be made of the two; the message says why. ``out`` is as before.
     """
     exact = parse_ratio(ratio)
-    enlarge = parse_enlarge(enlarge, exact)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f'{out} is there and not empty: nothing was written')
     if teacher_checkpoint:
@@ -115,12 +113,13 @@ def make_recipe(
     check_same_task(*plain)
     init_default_scope(task_of(plain[0].cfg).scope)
     check_same_classes(*plain)
-    source = Source(*plain, exact, out.resolve().name, teacher_checkpoint, enlarge, cells)
+    knobs = choose_knobs(_model(plain[0]), exact, enlarge, cells)
+    source = Source(*plain, exact, out.resolve().name, teacher_checkpoint, *knobs)
     _check_cells(source)
     _check_sizes(source)
     with _emptied_if_it_fails(out):
-        recipe = Recipe(out, source.task)
-        _write(recipe, source)
+        recipe = Recipe(out, source)
+        _write(recipe)
         _check(recipe, teacher_checkpoint)
     return recipe
 
@@ -133,7 +132,6 @@ def _check_file(checkpoint: str) -> None:
 
 
 def _check_cells(source: Source) -> None:
-    check_number(source.cells)
     if source.cells > 1 and not source.task.assistant:
         raise ValueError(f'cells={source.cells}: classifiers have no cells; leave it out')
     if source.cells > source.view_ratio:
@@ -167,8 +165,8 @@ def _emptied_if_it_fails(out: Path) -> Iterator[None]:
         raise
 
 
-def _write(recipe: Recipe, source: Source) -> None:
-    task = source.task
+def _write(recipe: Recipe) -> None:
+    source, task = recipe.source, recipe.source.task
     for plain in (source.teacher, source.student):
         if plain.copy:
             recipe.write(plain.copy, plain.cfg)

@@ -13,12 +13,19 @@ PAIR = [str(GLYPHS / 'ceiling.py'), str(GLYPHS / 'teacher.py')]
 
 def test_what_it_says(tmp_path):
     out = tmp_path / 'mine'
-    result = run_here(TOOL, *PAIR, '--ratio', '3', '--out', out)
+    result = run_here(TOOL, *PAIR, '--ratio', '3', '--cells', '1', '--out', out)
     assert result.returncode == 0, result.stderr
     assert f'Written to {out}, and every model built: baseline.py, assistant.py' in result.stdout
     assert 'Left out:\n  one_stage: pkd: tap' in result.stdout
     assert result.stdout.endswith(f'Next:\n  python tools/train_tas.py {out} --baseline\n')
     assert (out / 'student.py').exists()
+
+
+def test_says_what_it_chose(tmp_path):
+    result = run_here(TOOL, *PAIR, '--ratio', '3', '--out', tmp_path / 'mine')
+    assert result.returncode == 0, result.stderr
+    assert 'reads the small image enlarged 3/2 times (--enlarge)' in result.stdout
+    assert 'answers for 2×2 sub-cells of each cell (--cells)' in result.stdout
 
 
 @pytest.mark.parametrize(

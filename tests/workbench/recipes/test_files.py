@@ -81,7 +81,7 @@ custom_hooks = [dict(type='NumClassCheckHook')]
 def write(source: Source, folder: Path) -> dict[str, Config]:
     """All files of a recipe, read back."""
     folder.mkdir(exist_ok=True)
-    recipe = Recipe(folder, source.task)
+    recipe = Recipe(folder, source)
     recipe.write('baseline', files.baseline(source))
     recipe.write('assistant', files.assistant(source, CHOICE))
     recipe.write('student', files.student(source, CHOICE))

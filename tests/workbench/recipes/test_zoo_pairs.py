@@ -47,7 +47,7 @@ def test_stock_tool_trains_it(name, data, tmp_path, monkeypatch):
     for side, size in dict(own=own, other=other).items():
         tiny(config.format(size), slim, data).dump(tmp_path / f'{side}.py')
     recipe = tmp_path / name
-    make_recipe(str(tmp_path / 'own.py'), str(tmp_path / 'other.py'), 2, recipe)
+    make_recipe(str(tmp_path / 'own.py'), str(tmp_path / 'other.py'), 2, recipe, cells=1)
 
     teacher = tmp_path / 'teacher.pth'
     model = MODELS.build(Config.fromfile(tmp_path / 'other.py').model)
