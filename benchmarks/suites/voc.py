@@ -10,5 +10,10 @@ parts = [
     )
     for folder, name in (('retinanet', 'RetinaNet'), ('faster_rcnn', 'Faster R-CNN'))
     for k in (2, 4)
-    for part, rows in (('', _base_.main), (': one stage', _base_.in_one_stage))
+    for part, rows in (
+        ('', _base_.main),
+        (': one stage', _base_.in_one_stage),
+        (': bytes and cells', _base_.finer[k]),
+    )
+    if folder == 'retinanet' or 'bytes' not in part
 ]

@@ -25,7 +25,7 @@ def test_says_what_it_chose(tmp_path):
     result = run_here(TOOL, *PAIR, '--ratio', '3', '--out', tmp_path / 'mine')
     assert result.returncode == 0, result.stderr
     assert 'reads the small image enlarged 3/2 times (--enlarge)' in result.stdout
-    assert 'answers for 2×2 sub-cells of each cell (--cells)' in result.stdout
+    assert 'has 2×2 sub-cells in each cell (--cells)' in result.stdout
 
 
 @pytest.mark.parametrize(

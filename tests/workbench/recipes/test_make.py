@@ -119,31 +119,23 @@ def test_bad_knobs(options, message, pair, tmp_path):
 
 
 @pytest.mark.parametrize(
-    'family, recipe, student, teacher',
+    'family, name, variant, knobs',
     [
-        (
-            'faster_rcnn',
-            'faster-rcnn_r50-r18_fpn_1x_voc0712_k4',
-            'faster-rcnn_r18_fpn_1x_voc0712.py',
-            'faster-rcnn_r50_fpn_1x_voc0712.py',
-        ),
-        (
-            'retinanet',
-            'retinanet_r50-r18_fpn_1x_coco_k2',
-            'retinanet_r18_fpn_1x_coco.py',
-            'retinanet_r50_fpn_1x_coco.py',
-        ),
+        ('faster_rcnn', 'faster-rcnn_{}_fpn_1x_voc0712', 'k4', {}),
+        ('retinanet', 'retinanet_{}_fpn_1x_coco', 'k2', dict(cells=1)),
+        ('retinanet', 'retinanet_{}_fpn_1x_coco', 'k2_u2', dict(enlarge=2)),
+        ('retinanet', 'retinanet_{}_fpn_1x_voc0712', 'k4_u2_c2', {}),
     ],
 )
-def test_shipped_recipes_are_what_is_written(
-    family, recipe, student, teacher, tmp_path, monkeypatch
-):
+def test_shipped_recipes_are_what_is_written(family, name, variant, knobs, tmp_path, monkeypatch):
+    recipe = f'{name.format("r50-r18")}_{variant}'
     shipped, out = CONFIGS / family / recipe, tmp_path / family / recipe
     shutil.copytree(CONFIGS / '_base_', tmp_path / '_base_')
     (tmp_path / family).mkdir()
-    pair = [str(shutil.copy(CONFIGS / family / name, out.parent)) for name in (student, teacher)]
+    files = [CONFIGS / family / f'{name.format(network)}.py' for network in ('r18', 'r50')]
+    pair = [str(shutil.copy(file, out.parent)) for file in files]
     monkeypatch.setattr(make, '_check', lambda *_: None)  # test_configs_train.py builds them
-    make_recipe(*pair, int(recipe[-1]), out, cells=1)
+    make_recipe(*pair, int(variant[1]), out, **knobs)
     written = {file.name: file.read_text() for file in out.glob('*.py')}
     assert written == {file.name: file.read_text() for file in shipped.glob('*.py')}
 
