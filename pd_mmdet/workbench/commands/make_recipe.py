@@ -91,9 +91,7 @@ def report(recipe: Recipe, teacher_ckpt: str | None) -> str:
     if enlarge != 1:
         lines.append(f'The student reads the small image enlarged {enlarge} times (--enlarge)')
     if cells != 1:
-        lines.append(
-            f"The student's head answers for {cells}×{cells} sub-cells of each cell (--cells)"
-        )
+        lines.append(f"The student's head has {cells}×{cells} sub-cells in each cell (--cells)")
     if recipe.left_out:
         lines += ['Left out:']
         for what, reason in recipe.left_out.items():
