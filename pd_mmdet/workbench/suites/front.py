@@ -67,15 +67,15 @@ def points_of(suite: Suite, records: Records) -> list[Point]:
         records: Its records of one device, with the metrics of one validation set.
 
     Returns:
-        A row that several parts of a recipe show comes once, as the first of them has it.
+        A row that several parts show of the same runs comes once, as the first of them has it.
     """
-    found: dict[tuple[str, str], Point] = {}
+    found: dict[tuple[float | str, ...], Point] = {}
     for part in suite.parts:
         for name in part.rows:
             rows = of_row(records, part, name)
             scores = known_scores(rows)
-            if scores and (part.recipe.name, name) not in found:
-                found[part.recipe.name, name] = Point(
+            if scores:
+                point = Point(
                     recipe=part.title.partition(':')[0],
                     text=suite.rows[name].text,
                     image=image_text(rows[0]),
@@ -83,6 +83,7 @@ def points_of(suite: Suite, records: Records) -> list[Point]:
                     flops=rows[0]['flops'],
                     scores=scores,
                 )
+                found.setdefault((name, point.image, point.flops, *scores), point)
     return sorted(found.values(), key=lambda point: point.place)
 
 
