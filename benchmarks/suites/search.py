@@ -50,13 +50,7 @@ rows = dict(
     tries_isrd_20=tried('ISRD 20', **{'model.isrd.weight': 20.0}),
     tries_no_isrd=tried('without ISRD', **{'model.isrd': None}),
     tries_heads_4=tried('head terms 4', **heads(4.0)),
-    tries_heads_8=tried('head terms 8', **heads(8.0)),
-    tries_heads_4_alone=tried(
-        'head terms 4, student weight 0.25', **heads(4.0), **{'model.student_weight': 0.25}
-    ),
     tries_cross_2=tried('CrossKD 2 for the head terms', **crossed(2.0), **no_heads),
-    tries_cross_and_heads=tried('CrossKD 2 beside the head terms', **crossed(2.0)),
-    tries_pkd_1=tried('feature term 1', **{'model.terms.pkd.weight': 1.0}),
     tries_no_pkd=tried('without the feature term', **{'model.terms.pkd': None}),
     tries_no_weights=tried("without A's weights", load_from=None),
     tries_twice=tried('twice as long', **iterations(1600)),
