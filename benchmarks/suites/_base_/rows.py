@@ -25,7 +25,7 @@ def ours(name, variant, text):
         f'assistant_{name}': dict(
             config='assistant',
             variant=variant,
-            text=f'assistant A, large image, for {text}',
+            text=f'A, large image, for {text}',
             learns_from='teacher',
         ),
         f'ours_{name}': dict(

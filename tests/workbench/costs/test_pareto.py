@@ -27,8 +27,10 @@ def test_a_panel_for_each_cost_with_the_networks_that_have_both_numbers():
     figure = cost_figure(rows, dict(flops='FLOPs', memory='memory'), dict(bbox_mAP='AP'))
     flops, memory, _ = figure.axes
     assert flops.get_xlabel() == 'FLOPs' and flops.get_ylabel() == 'AP'
-    assert [text.get_text() for text in flops.texts] == ['large', 'small']
-    assert [text.get_text() for text in memory.texts] == ['small']
+    assert [text.get_text() for text in flops.texts] == ['1', '2']
+    assert [text.get_text() for text in memory.texts] == ['2']
+    names = [text.get_text() for text in figure.legends[0].texts]
+    assert names[:2] == ['1  large', '2  small']
     assert flops.lines[0].get_xydata().tolist() == [[5, 40], [10, 50]]
 
 
