@@ -153,6 +153,11 @@ rows = dict(
     ),
     **knobs(2),
     **knobs(4),
+    u2_c2=dict(
+        config='baseline',
+        variant='_u2_c2',
+        text='undistilled, enlarged to half, 2×2 sub-cells',
+    ),
     **ours('u2_c2', '_u2_c2', 'enlarged to half, 2×2 sub-cells'),
     # BCCD's RetinaNet, so thin that it costs on 320×240 pixels what the students cost: 0.115 GFLOPs
     # (the one on 160×120: 0.113), 0.169 (with 2×2 sub-cells: 0.174), 0.057 and 0.029 (the one on
@@ -199,6 +204,7 @@ finer_k2 = [
 ]
 finer_k4 = [
     *(name.replace('_k2', '_k4') for name in finer_k2 if not name.startswith('thin')),
+    'u2_c2',
     'assistant_u2_c2',
     'ours_u2_c2',
     'thin10_k4',
