@@ -20,19 +20,6 @@ def first_stage(text, **options):
     return dict(_base_.rows.assistant, text=text, options=options)
 
 
-def heads(weight):
-    return {'model.terms.cls.weight': weight, 'model.terms.box.weight': weight}
-
-
-def crossed(weight):
-    """Return terms that compare what A's head says of the student's maps and of its own."""
-    maps = dict(student='neck', teacher='bbox_head', weight=weight)
-    return {
-        'model.terms.cross_cls': dict(maps, loss=dict(type='DenseHeadClsLoss')),
-        'model.terms.cross_box': dict(maps, loss=dict(type='DenseHeadBoxLoss')),
-    }
-
-
 def iterations(number):
     """Return options of a training of so many iterations."""
     return {
@@ -42,6 +29,13 @@ def iterations(number):
     }
 
 
+# What A's head says of the student's maps, and of its own.
+maps = dict(student='neck', teacher='bbox_head', weight=2.0)
+crossed = {
+    'model.terms.cross_cls': dict(maps, loss=dict(type='DenseHeadClsLoss')),
+    'model.terms.cross_box': dict(maps, loss=dict(type='DenseHeadBoxLoss')),
+}
+heads_4 = {'model.terms.cls.weight': 4.0, 'model.terms.box.weight': 4.0}
 no_heads = {'model.terms.cls': None, 'model.terms.box': None}
 
 
@@ -49,8 +43,8 @@ rows = dict(
     tries_isrd_5=tried('ISRD 5', **{'model.isrd.weight': 5.0}),
     tries_isrd_20=tried('ISRD 20', **{'model.isrd.weight': 20.0}),
     tries_no_isrd=tried('without ISRD', **{'model.isrd': None}),
-    tries_heads_4=tried('head terms 4', **heads(4.0)),
-    tries_cross_2=tried('CrossKD 2 for the head terms', **crossed(2.0), **no_heads),
+    tries_heads_4=tried('head terms 4', **heads_4),
+    tries_cross_2=tried('CrossKD 2 for the head terms', **crossed, **no_heads),
     tries_no_pkd=tried('without the feature term', **{'model.terms.pkd': None}),
     tries_no_weights=tried("without A's weights", load_from=None),
     tries_twice=tried('twice as long', **iterations(1600)),

@@ -184,7 +184,8 @@ def run_chain(link: Link, folder: Path, stock: StockProcess) -> dict[str, str]:
     config = write_config(link, folder)
     recipe, work = folder / 'recipe', folder / 'work'
     options = ['--ratio', RATIO, *link.knobs, '--out', recipe]
-    predict = predict_here if link.knobs in ((), CELLS) else stock.predict  # sub-cells need us
+    # A student with sub-cells needs this package.
+    predict = predict_here if link.knobs in ((), CELLS) else stock.predict
     steps: dict[str, Callable[[], object]] = dict(
         recipe=partial(_run, 'make_recipe', config, config, *options),
         training=partial(_run, 'train_tas', recipe, '--work-dir', work, '--baseline'),

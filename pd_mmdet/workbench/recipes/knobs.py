@@ -33,13 +33,13 @@ def choose_knobs(
     Raises:
         ValueError: ``enlarge`` or ``cells`` is not possible.
     """
+    finer = cells is None and ratio >= CELLS and _can_be_finer(detector)
     if enlarge is None:
         half = ratio / CELLS
-        known = cells is None and half.denominator <= MAX_DENOMINATOR and half > 1
-        enlarge = half if known and _can_be_finer(detector) else 1
+        enlarge = half if finer and half.denominator <= MAX_DENOMINATOR else 1
     enlarge = parse_enlarge(enlarge, ratio)
     if cells is None:
-        cells = CELLS if ratio / enlarge >= CELLS and _can_be_finer(detector) else 1
+        cells = CELLS if finer and ratio / enlarge >= CELLS else 1
     check_number(cells)
     return enlarge, cells
 
