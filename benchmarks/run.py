@@ -16,6 +16,7 @@ import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from mmengine.logging import MMLogger
 
@@ -30,6 +31,7 @@ from pd_mmdet.workbench.commands.options import (
 from pd_mmdet.workbench.stages.preflight import check_data
 from pd_mmdet.workbench.suites.records import check_results, record, write_results
 from pd_mmdet.workbench.suites.runs import Run, plan, seconds_left
+from pd_mmdet.workbench.suites.side_by_side import train_side_by_side
 from pd_mmdet.workbench.suites.suite import read_suite
 
 SUITES = Path(__file__).parent / 'suites'
@@ -62,9 +64,19 @@ def parse_args() -> argparse.Namespace:
         help='run only these rows of the suite, and the rows they learn from (default: all)',
     )
     parser.add_argument('--list', action='store_true', help='list the runs, and stop')
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        default=1,
+        metavar='N',
+        help='train up to N runs at once, on one GPU or on a CPU; each prints to a file beside its '
+        'folder (default: 1)',
+    )
     add_training_options(parser)
     args = parser.parse_args()
     check_training_options(parser, args)
+    if args.jobs < 1 or (args.jobs > 1 and args.gpus > 1):
+        parser.error(f'--jobs {args.jobs}: must be at least 1, and 1 with --gpus {args.gpus}')
     file = Path(args.suite)
     args.suite = file if file.suffix == '.py' else SUITES / f'{args.suite}.py'
     args.work_dir = args.work_dir or Path('work_dirs', 'benchmarks', args.suite.stem)
@@ -84,6 +96,21 @@ def run_all(runs: list[Run], args: argparse.Namespace, suite: str) -> None:
         say(number, runs)
         train_or_exit(run.stage, args.gpus)
         write_results(args.results, suite, record(run))
+
+
+def run_side_by_side(runs: list[Run], args: argparse.Namespace, suite: str) -> None:
+    """Run all; end the program with code 1 and the reasons if a run fails."""
+    ended: list[Run] = []
+
+    def finished(run: Run, made: dict[str, Any]) -> None:
+        write_results(args.results, suite, made)
+        ended.append(run)
+        print(f'[{len(ended)}/{len(runs)}] finished: {run}', flush=True)
+
+    failed = train_side_by_side(runs, args.jobs, finished)
+    if failed:
+        reasons = '\n'.join(f'- {run}: {reason}' for run, reason in failed.items())
+        sys.exit(f'\n{len(failed)} of {len(runs)} runs failed:\n{reasons}\n{how_to_resume()}')
 
 
 def main() -> None:
@@ -108,7 +135,7 @@ def main() -> None:
     # `kill` must end the training, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        run_all(runs, args, suite.name)
+        (run_side_by_side if args.jobs > 1 else run_all)(runs, args, suite.name)
     except KeyboardInterrupt:
         print(f'\nInterrupted. {how_to_resume()}', file=sys.stderr)
         sys.exit(128 + signal.SIGINT)

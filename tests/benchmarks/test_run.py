@@ -69,6 +69,33 @@ def test_runs_are_kept_and_not_repeated(suite, tmp_path):
     assert '| not run |' not in part_table(declared, declared.parts[0], runs)
 
 
+def test_runs_side_by_side_are_those_one_after_the_other(suite, tmp_path):
+    suite.write_text(
+        suite.read_text()
+        .replace("'again']", "'again', 'broken', 'learns']")
+        .replace(
+            'rows = dict(',
+            'rows = dict(\n'
+            "    broken=dict(config='teacher', text='T', "
+            "options={'optim_wrapper.optimizer.lr': -1.0}),\n"
+            "    learns=dict(config='assistant', text='A', learns_from='broken'),\n    ",
+        )
+    )
+    made = {}
+    for jobs, rows in ((1, ['msad', 'again']), (3, [])):
+        results = tmp_path / f'{jobs}.json'
+        arguments = ['--work-dir', tmp_path / f'work{jobs}', '--results', results, '--jobs', jobs]
+        result = run(suite, *arguments, *(['--rows', *rows] if rows else []), *OPTIONS)
+        assert bool(result.returncode) == (jobs == 3), result.stderr
+        runs = json.loads(results.read_text())['runs']
+        made[jobs] = {(one['row'], one['seed']): one['bbox_mAP'] for one in runs}
+    assert made[3] == made[1] and len(made[1]) == 5  # all seeds share one teacher
+    assert 'Iter(' not in result.stdout and result.stdout.count('[5/9] finished') == 1
+    assert '4 of 9 runs failed' in result.stderr and result.stderr.count('it needs broken') == 2
+    output = tmp_path / 'work3' / 'retinanet_r34-r18_glyphs_k2' / 'seed1' / 'broken.txt'
+    assert str(output) in result.stderr and 'Invalid learning rate' in output.read_text()
+
+
 def test_list_trains_nothing(suite, tmp_path):
     result = run(suite, '--work-dir', tmp_path / 'work', '--rows', 'msad', '--list')
     assert result.returncode == 0, result.stderr
