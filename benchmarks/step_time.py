@@ -10,7 +10,7 @@ All times are medians of interleaved repetitions on real batches, in one run:
 
 The overhead is c/(a+b); it cannot be below 1. The config's default_scope decides between detectors
 and classifiers. This also measures the time to load an item with both views, over the time to load
-its large image alone.
+its large image alone. On a GPU it measures the memory that steps (a) and (c) take, too.
 
 The number of boxes that are compared depends on the confidence of the teacher. By default the heads
 are initialised as for training: then a dense head with sigmoid scores is confident nowhere, and an
@@ -152,7 +152,7 @@ def of_view(batch: dict, view: str) -> dict:
 
 
 def time_steps(cfg: Config, batches: list[dict], args: argparse.Namespace) -> dict[str, float]:
-    """Measure the median seconds of (a), (b), (c) and (d)."""
+    """Measure the median seconds of (a), (b), (c) and (d), and on a GPU, MB of (a) and (c)."""
     model_cfg = with_preprocessor(cfg.model, cfg.get('data_preprocessor'))
 
     def build(model: dict) -> BaseModel:
@@ -191,7 +191,19 @@ def time_steps(cfg: Config, batches: list[dict], args: argparse.Namespace) -> di
         c=lambda number: step(distiller, batch(number)),
         d=lambda number: step(channels_last, batch(number)),
     )
-    return medians(calls, args.steps, args.device)
+    numbers = medians(calls, args.steps, args.device)
+    if args.device == 'cuda':
+        numbers |= {f'memory_{name}': peak_memory(calls[name]) for name in 'ac'}
+    return numbers
+
+
+def peak_memory(call: Callable[[int], object]) -> float:
+    """Measure what a step allocates on the GPU at most, beside all models, in MB."""
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    call(0)
+    torch.cuda.synchronize()
+    return (torch.cuda.max_memory_allocated() - before) / 2**20
 
 
 def packing_one_view(_: Place, value: Any) -> Any:
@@ -253,6 +265,8 @@ def main() -> None:
     print(f'c, training step of the distiller:     {1e3 * numbers["c"]:.2f} ms')
     print(f'd, the same in channels_last:          {1e3 * numbers["d"]:.2f} ms')
     print(f'channels_last d/c = {numbers["channels_last"]:.2f}')
+    if args.device == 'cuda':
+        print(f'memory of a and c: {numbers["memory_a"]:.0f} MB, {numbers["memory_c"]:.0f} MB')
     print(f'paired pipeline / plain pipeline = {numbers["pipelines"]:.2f}')
     print(f'overhead c/(a+b) = {numbers["overhead"]:.2f}')
     if args.out:

@@ -1,6 +1,9 @@
 """A suite from its declaration to its table, on a few images."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -10,6 +13,7 @@ from pd_mmdet.workbench.suites.suite import read_suite
 from pd_mmdet.workbench.suites.tables import part_table
 from tests.helpers import ROOT
 from tests.helpers.commands import run_here
+from tests.helpers.processes import NEEDS_PROC, of_folder, wait_for
 
 METRICS = ['bbox_mAP', 'bbox_mAP_50', 'parameters', 'flops', 'image_side', 'seed']
 OPTIONS = [
@@ -94,6 +98,26 @@ def test_runs_side_by_side_are_those_one_after_the_other(suite, tmp_path):
     assert '4 of 9 runs failed' in result.stderr and result.stderr.count('it needs broken') == 2
     output = tmp_path / 'work3' / 'retinanet_r34-r18_glyphs_k2' / 'seed1' / 'broken.txt'
     assert str(output) in result.stderr and 'Invalid learning rate' in output.read_text()
+
+
+@NEEDS_PROC
+def test_a_signal_ends_runs_side_by_side(suite, tmp_path):
+    options = [option.replace('max_iters=2', 'max_iters=1000') for option in OPTIONS]
+    arguments = ['--work-dir', tmp_path / 'work', '--jobs', 2, '--rows', 'teacher', *options]
+    process = subprocess.Popen(
+        [sys.executable, *map(str, [ROOT / 'benchmarks' / 'run.py', suite, *arguments])],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    output = tmp_path / 'work' / 'retinanet_r34-r18_glyphs_k2' / 'seed1' / 'teacher.txt'
+    try:
+        wait_for(lambda: output.exists() and 'Checkpoints will be saved' in output.read_text())
+        for _ in range(2):  # as `timeout` does, which signals the program and its group
+            process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+    finally:
+        process.kill()
+    wait_for(lambda: not of_folder(tmp_path / 'work'), seconds=60)
 
 
 def test_list_trains_nothing(suite, tmp_path):

@@ -36,7 +36,7 @@ EMA = dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.1, gamma=2)
 ENVIRONMENT = dict(
     OMP_NUM_THREADS='1',
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']]),
-    PYTHONPATH=str(ROOT),
+    PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')])),
 )
 NO_GPU = dict(CUDA_VISIBLE_DEVICES='')
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,7 @@ def train_side_by_side(
                     else:
                         finished(run, future.result())
         except BaseException:
-            for process in multiprocessing.active_children():
-                process.terminate()
+            _end_all()
             raise
     return failed
 
@@ -64,10 +64,17 @@ def output_of(run: Run) -> Path:
 
 
 def _begin() -> None:
-    """Prepare a process: the one that started it ends it and its training, on Ctrl-C, too."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    """Prepare a process: it leads a group, in which its training will be."""
+    os.setsid()
     plain_data_only()
+
+
+def _end_all() -> None:
+    """End the processes and their trainings."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not interrupt this
+    for process in multiprocessing.active_children():
+        with suppress(ProcessLookupError):  # it leads no group yet, so it trains nothing
+            os.killpg(process.pid, signal.SIGTERM)
 
 
 def _train(run: Run) -> dict[str, Any]:

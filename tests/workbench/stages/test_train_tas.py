@@ -4,7 +4,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -17,6 +16,7 @@ from pd_mmdet.workbench.stages.evaluate import build_model
 from pd_mmdet.workbench.stages.stage import plan
 from tests.helpers import ROOT
 from tests.helpers.commands import run_here
+from tests.helpers.processes import NEEDS_PROC, children, running, wait_for
 
 TOOL = ROOT / 'tools' / 'train_tas.py'
 OPTIONS = [
@@ -35,22 +35,6 @@ def command(*arguments: object) -> list[str]:
 
 def run(*arguments: object) -> subprocess.CompletedProcess:
     return run_here(TOOL, *arguments)
-
-
-def wait_for(condition, seconds: float = 600) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, 'waited in vain'
-        time.sleep(0.1)
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f'/proc/{pid}/task/{pid}/children').read_text().split()]
-
-
-def running(pid: int) -> bool:
-    status = Path(f'/proc/{pid}/status')
-    return status.exists() and 'State:\tZ' not in status.read_text()
 
 
 def interrupt_first_stage(recipe: Path, work_dir: Path) -> None:
@@ -74,7 +58,7 @@ def interrupt_first_stage(recipe: Path, work_dir: Path) -> None:
     wait_for(lambda: not any(running(pid) for pid in training))
 
 
-@pytest.mark.skipif(not Path('/proc/self/task').exists(), reason='looks for processes in /proc')
+@NEEDS_PROC
 def test_interrupted_and_resumed(recipe, tmp_path):
     interrupt_first_stage(recipe, tmp_path)
     assert not (tmp_path / 'results.json').exists()
