@@ -1,7 +1,7 @@
 # HIT-UAV for two CPU cores: thermal images from a drone, networks with ImageNet's weights, trained
 # on train and val, tested on test; the three are split by scene. Set HITUAV_ROOT to the folder of
 # the data, and MOBILENET_V2 and EFFICIENTNET_LITE2 to files of weights (configs/atss/README.md).
-_base_ = './_base_/rows.py'
+_base_ = './_base_/hituav_rows.py'
 title = 'HIT-UAV on a CPU'
 seeds = [1, 2, 3]
 parts = [
@@ -13,6 +13,8 @@ parts = [
             'pkd',
             'cwd',
             *(row for row in rows[rows.index('ours') :] if not row.startswith('thin')),
+            f'thin20_k{k}',
+            f'thin20_ours_k{k}',
         ],
     )
     for k, size, rows in ((2, '160×128', _base_.finer_k2), (4, '80×64', _base_.finer_k4))

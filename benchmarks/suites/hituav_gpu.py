@@ -24,6 +24,8 @@ parts = [
             'ours_cells_k2',
             'assistant_enlarged_k2',
             'ours_enlarged_k2',
+            'thin20_k2',
+            'thin20_ours_k2',
             'baseline_long',
         ],
     ),
@@ -39,6 +41,8 @@ parts = [
             'ours_u2_c2',
             'assistant_enlarged_k4',
             'ours_enlarged_k4',
+            'thin20_k4',
+            'thin20_ours_k4',
         ],
     ),
     dict(

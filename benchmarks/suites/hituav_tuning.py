@@ -1,6 +1,6 @@
 # HIT-UAV: learning rates of the networks, and two trials of weights for each method, trained on
 # train, tested on val (never on test), with a seed that the suite hituav does not use.
-_base_ = './_base_/rows.py'
+_base_ = './_base_/hituav_rows.py'
 title = 'HIT-UAV: two trials a method'
 seeds = [0]
 root = '{{$HITUAV_ROOT:data/hituav}}/annotations/'
@@ -60,6 +60,9 @@ parts = [
             'cells_k2',
             'assistant_cells_k2',
             *weights,
+            'enlarged_k2',
+            'thin20_k2',
+            'thin20_ours_k2',
         ],
     ),
 ]
