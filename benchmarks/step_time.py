@@ -47,6 +47,7 @@ from pd_mmdet.distillers.teacher import plain_model_cfg, student_part
 from pd_mmdet.distillers.terms.base import TeacherTerm
 from pd_mmdet.mixin import with_preprocessor
 from pd_mmdet.workbench.configs import Place, replace
+from pd_mmdet.workbench.costs.memory import MEGABYTE
 from pd_mmdet.workbench.costs.speed import medians
 from pd_mmdet.workbench.deployed_data import PACKING, without_views
 from pd_mmdet.workbench.load_config import load_config
@@ -203,7 +204,7 @@ def peak_memory(call: Callable[[int], object]) -> float:
     before = torch.cuda.memory_allocated()
     call(0)
     torch.cuda.synchronize()
-    return (torch.cuda.max_memory_allocated() - before) / 2**20
+    return (torch.cuda.max_memory_allocated() - before) / MEGABYTE
 
 
 def packing_one_view(_: Place, value: Any) -> Any:
