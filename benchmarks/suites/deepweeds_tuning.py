@@ -43,7 +43,13 @@ trials = dict(
     tas_2=labels(_base_.rows.tas),
     ours_2=labels(_base_.rows.ours),
 )
-rows = {**rates, **trials}
+isrd = dict(
+    isrd_10=second(_base_.rows.isrd, 'weight 10', **{'model.isrd.weight': 10.0}),
+    isrd_layer2=second(_base_.rows.isrd, 'at layer2', **{'model.isrd.tap': 'backbone.layer2'}),
+    isrd_layer4=second(_base_.rows.isrd, 'at layer4', **{'model.isrd.tap': 'backbone.layer4'}),
+    ours_isrd_5=second(_base_.rows.ours, 'weight 5', **{'model.isrd.weight': 5.0}),
+)
+rows = {**rates, **trials, **isrd}
 parts = [
     dict(
         title='MobileNetV2, 128×128 → 32×32',
@@ -58,5 +64,10 @@ parts = [
             *_base_.ours,
             *trials,
         ],
+    ),
+    dict(
+        title='ISRD: MobileNetV2, 128×128 → 32×32',
+        recipe='../../configs/mobilenet_v2/efficientnet-lite2-mobilenet-v2_deepweeds_k4',
+        rows=['baseline', 'isrd', 'isrd_2', *list(isrd)[:3], 'tas', 'ours', 'ours_isrd_5'],
     ),
 ]

@@ -43,6 +43,14 @@ rows = dict(
     tries_isrd_5=tried('ISRD 5', **{'model.isrd.weight': 5.0}),
     tries_isrd_20=tried('ISRD 20', **{'model.isrd.weight': 20.0}),
     tries_no_isrd=tried('without ISRD', **{'model.isrd': None}),
+    tries_isrd_layer1=tried('ISRD at layer1', **{'model.isrd.tap': 'backbone.layer1'}),
+    tries_isrd_layer2=tried('ISRD at layer2', **{'model.isrd.tap': 'backbone.layer2'}),
+    tries_isrd_alone=tried('ISRD alone', load_from=None, **{'model.terms': {'_delete_': True}}),
+    tries_isrd_alone_5=tried(
+        'ISRD 5 alone',
+        load_from=None,
+        **{'model.terms': {'_delete_': True}, 'model.isrd.weight': 5.0},
+    ),
     tries_heads_4=tried('head terms 4', **heads_4),
     tries_cross_2=tried('CrossKD 2 for the head terms', **crossed, **no_heads),
     tries_no_pkd=tried('without the feature term', **{'model.terms.pkd': None}),
@@ -67,6 +75,18 @@ parts = [
     dict(
         title='RetinaNet, 320×240 → 160×120, 2×2 sub-cells',
         recipe='../../configs/retinanet/retinanet_r34-r18_bccd_k2_c2',
-        rows=['ceiling', 'teacher', 'assistant', 'baseline', 'ours', *rows],
+        rows=[
+            'ceiling',
+            'teacher',
+            'assistant',
+            'baseline',
+            'ours',
+            *(row for row in rows if 'isrd_' not in row),
+        ],
+    ),
+    dict(
+        title='ISRD: RetinaNet, 320×240 → 160×120, 2×2 sub-cells',
+        recipe='../../configs/retinanet/retinanet_r34-r18_bccd_k2_c2',
+        rows=['baseline', 'ours', *(row for row in rows if 'isrd' in row)],
     ),
 ]
