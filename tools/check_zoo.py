@@ -180,8 +180,9 @@ def succeeded(args: argparse.Namespace) -> dict[str, dict[str, str]]:
         CHAIN_CACHE.unlink(missing_ok=True)
     if not CHAIN_CACHE.is_file():
         return {}
+    names = {str(link) for link in CHAIN}
     lines = map(json.loads, CHAIN_CACHE.read_text().splitlines())
-    return {name: outcome for name, outcome in lines if not any(outcome.values())}
+    return {name: outcome for name, outcome in lines if name in names and not any(outcome.values())}
 
 
 def main() -> None:
