@@ -1,8 +1,8 @@
-# DeepWeeds for two CPU cores: networks with ImageNet's weights, trained on train, tested on test.
-# Set DEEPWEEDS_ROOT to the folder of the data, and MOBILENET_V2 and EFFICIENTNET_LITE2 to files of
-# weights (configs/atss/README.md).
+# DeepWeeds, for two CPU cores or a GPU: networks with ImageNet's weights, trained on train, tested
+# on test. Set DEEPWEEDS_ROOT to the folder of the data, and MOBILENET_V2 and EFFICIENTNET_LITE2 to
+# files of weights (configs/atss/README.md).
 _base_ = './_base_/cls_rows.py'
-title = 'DeepWeeds on a CPU'
+title = 'DeepWeeds'
 seeds = [1, 2, 3]
 parts = [
     dict(
