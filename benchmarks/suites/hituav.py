@@ -13,8 +13,8 @@ parts = [
             'pkd',
             'cwd',
             *(row for row in rows[rows.index('ours') :] if not row.startswith('thin')),
-            f'thin20_k{k}',
-            f'thin20_ours_k{k}',
+            f'thin16_k{k}',
+            f'thin16_ours_k{k}',
         ],
     )
     for k, size, rows in ((2, '160×128', _base_.finer_k2), (4, '80×64', _base_.finer_k4))
