@@ -126,5 +126,7 @@ def one_class_each(head: nn.Module) -> bool:
 
 def _rows(output: Tensor, priors: int) -> Tensor:
     """Arrange a map (N, A · d, H, W) as rows (N, H · W · A, d)."""
-    images, channels = output.shape[:2]
-    return output.permute(0, 2, 3, 1).reshape(images, -1, channels // priors)
+    images, channels, height, width = output.shape
+    # No -1: of some sizes PyTorch would make d a formula, too, which ONNX cannot have.
+    size = images, height * width * priors, channels // priors
+    return output.permute(0, 2, 3, 1).reshape(size)

@@ -8,7 +8,7 @@ import pytest
 from pd_mmdet.workbench.onnx.student import load_student
 from pd_mmdet.workbench.onnx.write import write_onnx
 from tests.helpers import ROOT
-from tests.helpers.small_families import detector, save, without_threshold
+from tests.helpers.small_families import detector, save, with_cells, without_threshold
 
 RECIPES = ROOT / 'configs' / 'retinanet'
 # RetinaNet, and images of any size: test_export_onnx.py; Faster R-CNN on them: test_readme.py.
@@ -30,3 +30,13 @@ def test_a_file_finds_what_the_student_finds(family, pictures, tmp_path):
     difference, dynamic = write_onnx(load_student(*files), out, fixed_size=True, number=3)
     assert not dynamic and difference.images == 3
     assert difference.found > 20 and difference.boxes < 2e-3 and difference.scores < 1e-5
+
+
+def test_sub_cells_of_a_coarse_level_on_images_of_any_size(pictures, tmp_path):
+    """Beyond the stride to which images are padded, sizes are formulas that PyTorch leaves."""
+    model = detector('RetinaNet')
+    model.neck.num_outs = 6
+    model.bbox_head.anchor_generator.strides = [4, 8, 16, 32, 64, 128]
+    files = save(with_cells(without_threshold(model)), pictures, tmp_path)
+    difference, dynamic = write_onnx(load_student(*files), tmp_path / 'student.onnx', number=2)
+    assert dynamic and difference.found > 20
