@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+from mmengine.config import ConfigDict
 
+from pd_mmdet.workbench.onnx.runtime import Session
 from pd_mmdet.workbench.onnx.student import load_student
 from pd_mmdet.workbench.onnx.write import write_onnx
 from tests.helpers import ROOT
@@ -12,6 +14,12 @@ from tests.helpers.small_families import detector, save, with_cells, without_thr
 
 RECIPES = ROOT / 'configs' / 'retinanet'
 # RetinaNet, and images of any size: test_export_onnx.py; Faster R-CNN on them: test_readme.py.
+GREY = """
+test_pipeline = _base_.test_pipeline
+test_pipeline[0].color_type = 'grayscale'
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+"""
 FAMILIES = ('FCOSInStrides', 'ATSS', 'GFL', 'RTMDet', 'YOLOX', 'SSD', 'FasterRCNN')
 
 
@@ -40,3 +48,15 @@ def test_sub_cells_of_a_coarse_level_on_images_of_any_size(pictures, tmp_path):
     files = save(with_cells(without_threshold(model)), pictures, tmp_path)
     difference, dynamic = write_onnx(load_student(*files), tmp_path / 'student.onnx', number=2)
     assert dynamic and difference.found > 20
+
+
+@pytest.mark.parametrize('family', ['RetinaNet', 'FasterRCNN'])
+def test_a_student_that_itself_reads_one_channel(family, pictures, tmp_path):
+    model = without_threshold(detector(family))
+    model.backbone = ConfigDict(model.backbone, in_channels=1)
+    model.data_preprocessor.update(mean=[110.0], std=[60.0], bgr_to_rgb=False)
+    student = load_student(*save(model, pictures, tmp_path, GREY))
+    assert student.images(1)[0].shape[2] == 1
+    difference, _ = write_onnx(student, tmp_path / 'student.onnx', number=2)
+    assert difference.found > 20 and difference.boxes < 2e-3
+    assert Session(tmp_path / 'student.onnx').metadata['channels'] == 'grey'
