@@ -61,6 +61,7 @@ def test_runs_are_kept_and_not_repeated(suite, tmp_path):
         assert one['recipe'] == 'retinanet_r34-r18_glyphs_k2' and one['seed'] == 1
         assert one['iterations'] == 2 and one['seconds'] > 0 and 0 < one['coverage'] <= 1
         assert {*one['environment']} == {'torch', 'mmdet', 'device', 'date'}
+    assert 0 < msad['jpeg90'] < teacher['jpeg90']
     folder = tmp_path / 'work' / runs[0]['recipe'] / 'seed1'
     assert not list((folder / 'again').glob('*.pth'))
     for one in (teacher, msad):

@@ -21,14 +21,21 @@ from ...checkpoint import load_data
 from ...distillers.teacher import student_part
 from ..onnx.evaluate import with_file
 from ..stages.evaluate import build_dataset, build_model, costs, measure, view
-from ..stages.results import environment, percent, right_aligned, set_names, three_digits
+from ..stages.results import (
+    environment,
+    kilobytes,
+    percent,
+    right_aligned,
+    set_names,
+    three_digits,
+)
 from ..tasks import task_of
 from .image_bytes import bytes_per_image
 from .memory import peak_memory
 from .pareto import cost_figure
 from .speed import inference_seconds
 
-KILOBYTE, MEGABYTE = 10**3, 10**6
+MEGABYTE = 10**6
 
 
 class Entry(NamedTuple):
@@ -221,7 +228,7 @@ def table(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
                 *(f'{row[name]:.2f} MB' for name in size),
                 '–' if row['memory_mb'] is None else f'{row["memory_mb"]:.0f} MB',
                 *(f'{row[name]:.1f}' for name in throughput),
-                *(f'{row[name] / KILOBYTE:.1f} kB' for name in link),
+                *(kilobytes(row[name]) for name in link),
             )
             for row in rows
         ),

@@ -182,6 +182,11 @@ def three_digits(count: int) -> str:
     )
 
 
+def kilobytes(count: float | None) -> str:
+    """Format bytes as kB: 4.9 kB; a dash for None."""
+    return '–' if count is None else f'{count / 1000:.1f} kB'
+
+
 def markdown(cells: list[tuple[str, ...]]) -> str:
     """Format cells as a Markdown table; the first column is text, the others are numbers."""
     header, *rows = cells

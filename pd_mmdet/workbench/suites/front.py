@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from ..costs.pareto import EDGE, LARGE, SMALL, pareto_front
-from ..stages.results import markdown, percent, three_digits
+from ..stages.results import kilobytes, markdown, percent, three_digits
 from .suite import Suite
 from .tables import Records, by_set, file_side, image_text, known_scores, of_row, score_name
 
@@ -42,6 +42,7 @@ class Point(NamedTuple):
         text: Name of the row.
         image: The stored image, and the enlarged one that is read, as in tables.
         side: Width and height of the stored image.
+        jpeg90: Its mean bytes as JPEG of quality 90; None if they were not measured.
         flops: FLOPs of an image.
         scores: AP or balanced accuracy for each seed, 0 to 1.
     """
@@ -50,6 +51,7 @@ class Point(NamedTuple):
     text: str
     image: str
     side: tuple[int, int]
+    jpeg90: float | None
     flops: float
     scores: list[float]
 
@@ -80,6 +82,7 @@ def points_of(suite: Suite, records: Records) -> list[Point]:
                     text=suite.rows[name].text,
                     image=image_text(rows[0]),
                     side=file_side(rows[0]),
+                    jpeg90=rows[0].get('jpeg90'),
                     flops=rows[0]['flops'],
                     scores=scores,
                 )
@@ -114,6 +117,7 @@ def _table(points: Sequence[Point], score: str, only_front: bool) -> str:
             f'{place + 1}. {point.text}',
             point.recipe,
             point.image,
+            kilobytes(point.jpeg90),
             three_digits(round(point.flops)),
             percent(point.scores),
             'yes' if place in front else '',
@@ -121,7 +125,7 @@ def _table(points: Sequence[Point], score: str, only_front: bool) -> str:
         for place, point in enumerate(points)
         if place in front or not only_front
     ]
-    header = ('row', 'networks', 'image', 'FLOPs', score, 'on the front')
+    header = ('row', 'networks', 'image', 'JPEG 90', 'FLOPs', score, 'on the front')
     return f'{markdown([header, *cells])}\n'
 
 
@@ -174,16 +178,21 @@ def _draw(panel: Axes, points: Sequence[Point], height: float) -> None:
         for shape, label in shapes.values()
     ]
     panel.legend(
-        handles=marks, fontsize=8, loc='lower right', title='stored image', title_fontsize=8
+        handles=marks,
+        fontsize=8,
+        loc='lower right',
+        title='stored image, as JPEG 90',
+        title_fontsize=8,
     )
 
 
 def _shapes(points: Sequence[Point]) -> dict[tuple[int, int], tuple[str, str]]:
     """Return size of the stored image → shape of a mark and its meaning, the largest first."""
-    sides = sorted({point.side for point in points}, reverse=True)
+    encoded = {point.side: point.jpeg90 for point in points}
+    sides = sorted(encoded, reverse=True)
     meanings = ['large image', *(f'k = {sides[0][0] / width:g}' for width, _ in sides[1:])]
     return {
-        side: (shape, f'{"×".join(map(str, side))}, {meaning}')
+        side: (shape, f'{"×".join(map(str, side))}, {meaning}, {kilobytes(encoded[side])}')
         for side, shape, meaning in zip(sides, cycle(SHAPES), meanings)
     }
 

@@ -12,13 +12,17 @@ from typing import Any
 from mmengine.config import Config
 
 from ...checkpoint import load_data
+from ..costs.image_bytes import bytes_per_image
 from ..deployed_data import small_file
-from ..stages.evaluate import stage_row, val_dataset, view
+from ..stages.evaluate import build_dataset, stage_row, val_dataset, view
 from ..stages.results import environment
 from ..tasks import task_of
 from .runs import Run
 
 IDENTITY = ('recipe', 'row', 'seed')
+
+ENCODED = 32
+"""Number of validation images whose bytes are counted."""
 
 
 def record(run: Run) -> dict[str, Any]:
@@ -27,7 +31,8 @@ def record(run: Run) -> dict[str, Any]:
     Returns:
         ``recipe``, ``row``, ``seed``, the entries of :func:`stage_row`, ``coverage`` (share of the
         training boxes that a prior matches, 0 to 1; None if it was not measured), ``enlarge`` (side
-        of the image that is read over that of the file) and ``environment``.
+        of the image that is read over that of the file), ``jpeg90`` (see :func:`bytes_per_image`)
+        and ``environment``.
     """
     stage = run.stage
     kept = stage.folder / 'record.json'
@@ -41,6 +46,7 @@ def record(run: Run) -> dict[str, Any]:
         **row | dict(seed=run.seed),
         coverage=coverage(stage.checkpoint) if stage.trains else None,
         enlarge=enlarge(stage.cfg),
+        **bytes_on_link(stage.cfg),
         environment=environment(task_of(stage.cfg).scope),
     )
     kept.write_text(json.dumps(made, indent=2) + '\n')
@@ -64,6 +70,16 @@ def enlarge(cfg: Config) -> float:
         return 1
     _, factor = small_file(val_dataset(cfg)) or (1, 1)
     return float(factor)
+
+
+def bytes_on_link(cfg: Config) -> dict[str, float | None]:
+    """Return ``jpeg90``: the mean bytes of a validation image, as it comes to the network.
+
+    Args:
+        cfg: The config of a stage.
+    """
+    encoded = bytes_per_image(build_dataset(cfg), [90], ENCODED)
+    return dict(jpeg90=encoded['jpeg90'])
 
 
 def write_results(file: Path, suite: str, new: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ def runs() -> list[dict]:
         if one['row'] == 'ceiling':
             one['image_side'] = [160, 120]
     quarter = [
-        dict(one, recipe='quarter', flops=5e8, image_side=[40, 30])
+        dict(one, recipe='quarter', flops=5e8, image_side=[40, 30], jpeg90=1234.0)
         for one in records(baseline=[0.3, 0.3], ours=[0.35, 0.37])
     ]
     for one in quarter[2:]:
@@ -54,7 +54,7 @@ def test_rows_on_the_front_are_better_than_all_that_cost_no_more():
     lines = front_table(BOTH, runs()).splitlines()[2:]
     assert [line.split('|')[-2].strip() for line in lines] == ['yes', '', '', 'yes', 'yes']
     assert lines[1].startswith(
-        '| 2. the ours | RetinaNet, a quarter | 40×30 → 80×60 | 1.00 G | 36.0'
+        '| 2. the ours | RetinaNet, a quarter | 40×30 → 80×60 | 1.2 kB | 1.00 G | 36.0'
     )
 
 
@@ -78,7 +78,7 @@ def test_the_picture_has_a_mark_a_number_and_a_name_for_each_row():
         *('RetinaNet', '3  the baseline', '4  the ours', '5  the ceiling'),
     ]
     meanings = [text.get_text() for text in panel.get_legend().get_texts()]
-    assert meanings == ['160×120, large image', '80×60, k = 2', '40×30, k = 4']
+    assert meanings == ['160×120, large image, –', '80×60, k = 2, –', '40×30, k = 4, 1.2 kB']
 
 
 def test_shapes_are_those_of_the_stored_image():
