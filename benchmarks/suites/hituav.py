@@ -19,3 +19,18 @@ parts = [
     )
     for k, size, rows in ((2, '160×128', _base_.finer_k2), (4, '80×64', _base_.finer_k4))
 ]
+parts.append(
+    dict(
+        title='Faster R-CNN, 320×256 → 160×128',
+        recipe='../../configs/faster_rcnn/faster-rcnn_efficientnet-lite2-mobilenet-v2_hituav_k2',
+        rows=[
+            *_base_.main[:-1],
+            'pkd',
+            'ours',
+            'enlarged_untrained_k2',
+            'enlarged_k2',
+            'assistant_enlarged_k2',
+            'ours_enlarged_k2',
+        ],
+    )
+)
