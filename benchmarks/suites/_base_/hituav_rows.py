@@ -15,7 +15,7 @@ def thinner(model, channels):
 
 def thin(k, channels):
     """Return the rows of the thin network on the enlarged image, undistilled and distilled."""
-    network = f'thin network, {channels} channels behind its backbone, enlarged image'
+    network = f'thin network, {channels} channels, enlarged image'
     return {
         f'thin{channels}_k{k}': dict(
             config='baseline',
