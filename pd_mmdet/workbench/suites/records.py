@@ -46,7 +46,7 @@ def record(run: Run) -> dict[str, Any]:
         **row | dict(seed=run.seed),
         coverage=coverage(stage.checkpoint) if stage.trains else None,
         enlarge=enlarge(stage.cfg),
-        **bytes_on_link(stage.cfg),
+        jpeg90=bytes_per_image(build_dataset(stage.cfg), [90], ENCODED)['jpeg90'],
         environment=environment(task_of(stage.cfg).scope),
     )
     kept.write_text(json.dumps(made, indent=2) + '\n')
@@ -70,16 +70,6 @@ def enlarge(cfg: Config) -> float:
         return 1
     _, factor = small_file(val_dataset(cfg)) or (1, 1)
     return float(factor)
-
-
-def bytes_on_link(cfg: Config) -> dict[str, float | None]:
-    """Return ``jpeg90``: the mean bytes of a validation image, as it comes to the network.
-
-    Args:
-        cfg: The config of a stage.
-    """
-    encoded = bytes_per_image(build_dataset(cfg), [90], ENCODED)
-    return dict(jpeg90=encoded['jpeg90'])
 
 
 def write_results(file: Path, suite: str, new: dict[str, Any]) -> None:
