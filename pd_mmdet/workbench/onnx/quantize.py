@@ -12,14 +12,19 @@ import numpy as np
 LAYERS = ('Conv', 'Gemm', 'MatMul')
 """Operators of ONNX that may have weights."""
 
+BETWEEN = ('Add', 'Clip', 'MaxPool', 'Relu', 'Resize')
+"""Operators that compute in eight bits, too, where all they read comes from convolutions in eight
+bits: turning activations to float and back would cost more than eight bits save."""
+
 ORIGIN = 'pkg.torch.onnx.class_hierarchy'
 """Where PyTorch's exporter writes the classes of the modules that an operator comes from."""
 
 
 def quantize(file: Path, out: Path, images: Iterator[np.ndarray]) -> list[str]:
-    """Write a file whose layers compute in eight bits, with a scale for each channel of weights.
+    """Write a file that computes in eight bits, with a scale for each channel of weights.
 
-    Only layers do; decoding and suppression stay as they are.
+    Layers do, and what lies between convolutions; decoding and suppression stay as they are, and so
+    does the first convolution: it has few weights, and loses most.
 
     Args:
         file: A file that :func:`.write.write_onnx` wrote.
@@ -27,28 +32,31 @@ def quantize(file: Path, out: Path, images: Iterator[np.ndarray]) -> list[str]:
         images: Small images (H, W, C), uint8, that show how large activations become.
 
     Returns:
-        The operators of kinds that may have weights, but stayed in float.
+        What stayed in float: the weights of layers, and other products of matrices.
 
     Raises:
         ValueError: There is no image of a size that the file reads.
     """
     import onnx
-    from onnxruntime.quantization import quantize_static
+    from onnxruntime.quantization import QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     reader = Reader(file, images)
     with TemporaryDirectory(dir=out.parent) as folder:
         ready, unfinished = (str(Path(folder, name)) for name in ('ready.onnx', 'int8.onnx'))
         model = onnx.load(file)
-        layers = [node.name for node in model.graph.node if _is_layer(node)]
+        nodes = _in_eight_bits(model.graph)
         quant_pre_process(model, ready, skip_symbolic_shape=True, skip_optimization=True)
         quantize_static(
             ready,
             unfinished,
             reader,
-            op_types_to_quantize=list(LAYERS),
-            nodes_to_quantize=layers,
+            op_types_to_quantize=[*LAYERS, *BETWEEN],
+            nodes_to_quantize=nodes,
             per_channel=True,
+            # With signed ones ONNX Runtime computes a layer in float on x86 if others read its
+            # input or output, too.
+            activation_type=QuantType.QUInt8,
         )
         smaller = onnx.load(unfinished)
         del smaller.metadata_props[:]
@@ -57,9 +65,8 @@ def quantize(file: Path, out: Path, images: Iterator[np.ndarray]) -> list[str]:
             del node.metadata_props[:]
         onnx.save(smaller, unfinished)
         Path(unfinished).rename(out)
-    return [
-        node.name for node in model.graph.node if node.op_type in LAYERS and node.name not in layers
-    ]
+    rest = [node for node in model.graph.node if node.op_type in LAYERS and node.name not in nodes]
+    return [node.input[1] if _is_layer(node) else node.name for node in rest]
 
 
 class Reader:
@@ -93,6 +100,20 @@ class Reader:
         """Return the next batch, or None after the last."""
         image = next(self.rest, None)
         return None if image is None else dict(image=np.ascontiguousarray(image))
+
+
+def _in_eight_bits(graph: Any) -> list[str]:
+    """Return the names of the layers but the first convolution, and of the operators between."""
+    layers = [node for node in graph.node if _is_layer(node)]
+    first = next((node.name for node in layers if node.op_type == 'Conv'), None)
+    names = [node.name for node in layers if node.name != first]
+    made = {node.output[0] for node in layers if node.op_type == 'Conv' and node.name != first}
+    for node in graph.node:  # each behind those that it reads
+        read = node.input if node.op_type == 'Add' else node.input[:1]
+        if node.op_type in BETWEEN and made.issuperset(read):
+            made.add(node.output[0])
+            names.append(node.name)
+    return names
 
 
 def _is_layer(node: Any) -> bool:

@@ -111,6 +111,8 @@ def _measure(cfg: Config, place: int, checkpoint: Path, work_dir: Path) -> dict[
     cfg.test_dataloader.persistent_workers = False  # they would outlive the test
     cfg.test_cfg = dict(type='TestLoop')
     cfg.experiment_name = '_'.join(work_dir.parts[-3:])
+    # By this name a second test in this process would get the first one's visualizer and folder.
+    (cfg.get('visualizer') or {}).pop('name', None)
     if checkpoint.suffix == '.onnx':
         cfg = with_file(cfg, checkpoint)
     return task.metrics(Runner.from_cfg(cfg).test())

@@ -67,7 +67,7 @@ def test_a_file_says_what_the_classifier_says(files, tmp_path):
     done = run_here(ROOT / 'tools' / 'export_onnx.py', *files, out, *options)
     assert done.returncode == 0, done.stderr
     assert '3 images, 15 results' in done.stdout
-    assert 'Eight bits: top-1' in done.stdout and 'in float: no layer' in done.stdout
+    assert 'Eight bits: top-1' in done.stdout and 'in float: backbone.' in done.stdout
     assert f'Written: {tmp_path / "student.int8.onnx"}' in done.stdout
     work_dir = tmp_path / 'test'
     done = run_here(ROOT / 'tools' / 'test.py', files[0], out, '--work-dir', work_dir)
