@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import ConfigDict
 
+from pd_mmdet.workbench.onnx.quantize import quantize
 from pd_mmdet.workbench.onnx.runtime import Session
 from pd_mmdet.workbench.onnx.student import load_student
 from pd_mmdet.workbench.onnx.write import write_onnx
@@ -32,12 +33,19 @@ def pictures(glyphs, monkeypatch) -> Path:
 
 
 @pytest.mark.parametrize('family', FAMILIES)
-def test_a_file_finds_what_the_student_finds(family, pictures, tmp_path):
+def test_a_file_finds_what_the_student_finds_and_nearly_so_in_eight_bits(
+    family, pictures, tmp_path
+):
     files = save(without_threshold(detector(family)), pictures, tmp_path)
-    out = tmp_path / 'student.onnx'
-    difference, dynamic = write_onnx(load_student(*files), out, fixed_size=True, number=3)
+    student, out, small = load_student(*files), tmp_path / 'student.onnx', tmp_path / 'int8.onnx'
+    difference, dynamic = write_onnx(student, out, fixed_size=True, number=3)
     assert not dynamic and difference.images == 3
     assert difference.found > 20 and difference.boxes < 2e-3 and difference.scores < 1e-5
+    images = student.images(3)
+    in_float = quantize(out, small, iter(images))
+    assert len(in_float) == 1
+    best, nearly = (Session(file).run(images[0][None])['scores'].max() for file in (out, small))
+    assert 0 < abs(best - nearly) < 0.02
 
 
 def test_sub_cells_of_a_coarse_level_on_images_of_any_size(pictures, tmp_path):
