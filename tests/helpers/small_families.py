@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from mmdet.models.necks.ssd_neck import L2Norm
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from torch import nn
@@ -110,5 +111,7 @@ def save(model: dict, base: Path, folder: Path, text: str = '') -> tuple[Path, P
     for module in built.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.normal_(module.weight, std=0.7 / module.weight[0].numel() ** 0.5)
+        elif isinstance(module, L2Norm):  # of SSD; before it is set, its weight is any number
+            nn.init.constant_(module.weight, 20)
     torch.save(dict(meta={}, state_dict=built.state_dict()), checkpoint)
     return config, checkpoint

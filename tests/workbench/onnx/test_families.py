@@ -43,7 +43,7 @@ def test_a_file_finds_what_the_student_finds_and_nearly_so_in_eight_bits(
     assert difference.found > 20 and difference.boxes < 2e-3 and difference.scores < 1e-5
     images = student.images(3)
     in_float = quantize(out, small, iter(images))
-    assert len(in_float) == 1
+    assert len(in_float) == 1 + (family == 'GFL')  # its integral is a product, too
     best, nearly = (Session(file).run(images[0][None])['scores'].max() for file in (out, small))
     assert 0 < abs(best - nearly) < 0.02
 
