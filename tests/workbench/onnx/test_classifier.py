@@ -43,20 +43,22 @@ def mmpretrain_scope(scope_and_seed):
     init_default_scope('mmpretrain')
 
 
-@pytest.fixture
-def files(tmp_path):
-    """The config and the checkpoint of a slim ResNet, on pictures of five classes."""
-    from tests.helpers.tiny_cls import build, cnn
+@pytest.fixture(params=['cnn', 'vit'])
+def files(request, tmp_path):
+    """The config and the checkpoint of a slim network, on pictures of five classes."""
+    from tests.helpers import tiny_cls
 
+    cfg = tiny_cls.cnn() if request.param == 'cnn' else tiny_cls.vit(side=32)
     for label in range(5):
         (tmp_path / 'data' / f'class{label}').mkdir(parents=True)
         noise = np.random.default_rng(label).integers(0, 255, (9, 9, 3), dtype=np.uint8)
         picture = cv2.resize(noise, (72, 72))
         cv2.imwrite(str(tmp_path / 'data' / f'class{label}' / '0.png'), picture)
-    text = CONFIG.format(configs=ROOT / 'configs', model=cnn(), data=tmp_path / 'data')
+    text = CONFIG.format(configs=ROOT / 'configs', model=cfg, data=tmp_path / 'data')
     (tmp_path / 'student.py').write_text(text)
-    model = build(cnn())
-    torch.nn.init.normal_(model.head.fc.weight)
+    model = tiny_cls.build(cfg)
+    last = model.head.fc if request.param == 'cnn' else model.head.layers.head
+    torch.nn.init.normal_(last.weight)
     torch.save(dict(meta={}, state_dict=model.state_dict()), tmp_path / 'student.pth')
     return tmp_path / 'student.py', tmp_path / 'student.pth'
 
@@ -67,7 +69,7 @@ def test_a_file_says_what_the_classifier_says(files, tmp_path):
     done = run_here(ROOT / 'tools' / 'export_onnx.py', *files, out, *options)
     assert done.returncode == 0, done.stderr
     assert '3 images, 15 results' in done.stdout
-    assert 'Eight bits: top-1' in done.stdout and 'in float: backbone.' in done.stdout
+    assert 'Eight bits: top-1' in done.stdout and 'in float: model.backbone.' in done.stdout
     assert f'Written: {tmp_path / "student.int8.onnx"}' in done.stdout
     work_dir = tmp_path / 'test'
     done = run_here(ROOT / 'tools' / 'test.py', files[0], out, '--work-dir', work_dir)
