@@ -24,7 +24,7 @@ def quantize(file: Path, out: Path, images: Iterator[np.ndarray]) -> list[str]:
     """Write a file that computes in eight bits, with a scale for each channel of weights.
 
     Layers do, and what lies between convolutions; decoding and suppression stay as they are, and so
-    does the first convolution: it has few weights, and loses most.
+    does the first convolution: it has few weights, and what it loses is lost to all behind it.
 
     Args:
         file: A file that :func:`.write.write_onnx` wrote.
@@ -106,14 +106,14 @@ def _in_eight_bits(graph: Any) -> list[str]:
     """Return the names of the layers but the first convolution, and of the operators between."""
     layers = [node for node in graph.node if _is_layer(node)]
     first = next((node.name for node in layers if node.op_type == 'Conv'), None)
-    names = [node.name for node in layers if node.name != first]
-    made = {node.output[0] for node in layers if node.op_type == 'Conv' and node.name != first}
+    nodes = [node for node in layers if node.name != first]
+    made = {node.output[0] for node in nodes if node.op_type == 'Conv'}
     for node in graph.node:  # each behind those that it reads
         read = node.input if node.op_type == 'Add' else node.input[:1]
         if node.op_type in BETWEEN and made.issuperset(read):
             made.add(node.output[0])
-            names.append(node.name)
-    return names
+            nodes.append(node)
+    return [node.name for node in nodes]
 
 
 def _is_layer(node: Any) -> bool:
