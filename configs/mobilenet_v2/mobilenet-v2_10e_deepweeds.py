@@ -6,10 +6,14 @@ _base_ = [
     '../_base_/cls_runtime.py',
 ]
 model = dict(
+    # MMDetection's, since the weights have its names of layers, which are not MMPretrain's.
     backbone=dict(
+        _delete_=True,
+        type='mmdet.MobileNetV2',
+        out_indices=(7,),
         init_cfg=dict(
             type='Pretrained', checkpoint='{{$MOBILENET_V2:open-mmlab://mmdet/mobilenet_v2}}'
-        )
+        ),
     ),
     head=dict(num_classes=9, topk=(1,)),
 )
