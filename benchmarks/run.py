@@ -29,6 +29,7 @@ from pd_mmdet.workbench.commands.options import (
     train_or_exit,
 )
 from pd_mmdet.workbench.stages.preflight import check_data
+from pd_mmdet.workbench.stages.pretrained import check_pretrained
 from pd_mmdet.workbench.suites.records import check_results, record, write_results
 from pd_mmdet.workbench.suites.runs import Run, plan, seconds_left
 from pd_mmdet.workbench.suites.side_by_side import train_side_by_side
@@ -126,12 +127,14 @@ def main() -> None:
     if args.list:
         print('\n'.join(map(str, runs)))
         return
+    plain_data_only()
     try:
-        check_data([run.stage for run in runs])
+        stages = [run.stage for run in runs]
+        check_pretrained(stages)
+        check_data(stages)
     except ValueError as error:
         sys.exit(f'error: {error}')
     print(f'{suite.title}: {len(runs)} runs', flush=True)
-    plain_data_only()
     # `kill` must end the training, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:

@@ -38,6 +38,7 @@ from ...visualization import save_picture
 from ..stages import comparison, evaluate
 from ..stages import results as report
 from ..stages.preflight import check_data
+from ..stages.pretrained import check_pretrained
 from ..stages.stage import Stage, plan
 from ..tasks import task_of
 from .options import (
@@ -97,15 +98,16 @@ def train(stages: list[Stage], gpus: int = 1) -> None:
 
 def main() -> None:
     args = parse_args()
+    plain_data_only()
     extras = [name for name in ('ceiling', 'one_stage', 'baseline') if getattr(args, name)]
     try:
         stages = plan(args.recipe, args.work_dir, extras, args.teacher_checkpoint, overrides(args))
         task = task_of(stages[0].cfg)
+        check_pretrained(stages)
         check_data(stages)
     except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
     print(f'{task.name}: {args.recipe}', flush=True)
-    plain_data_only()
     # A plain kill, too, must end the training of the stage.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
