@@ -1,4 +1,5 @@
 import copy
+import os
 import re
 from functools import cache
 from importlib.util import find_spec
@@ -15,7 +16,9 @@ from mmengine.registry import init_default_scope
 
 from pd_mmdet.afp import AFPDetector
 from pd_mmdet.distillers import AFPDistiller
+from pd_mmdet.workbench.stages.pretrained import check_pretrained
 from pd_mmdet.workbench.stages.recipe import read_stage
+from pd_mmdet.workbench.stages.stage import plan
 from tests.helpers import ROOT
 
 CONFIGS = ROOT / 'configs'
@@ -157,3 +160,13 @@ def test_metafiles_name_configs_that_are_shipped():
     files = [ROOT / file for file in load(ROOT / 'model-index.yml')['Import']]
     models = [model for file in files for model in load(file)['Models']]
     assert models and all((ROOT / model['Config']).is_file() for model in models)
+
+
+@pytest.mark.parametrize(
+    'recipe', [recipe for recipe in RECIPES if 'mobilenet-v2' in recipe.name], ids=NAME
+)
+def test_imagenets_weights_reach_both_networks(recipe: Path, tmp_path: Path):
+    for variable in ('MOBILENET_V2', 'EFFICIENTNET_LITE2'):
+        if variable not in os.environ:
+            pytest.skip(f'{variable} names no file of weights (configs/atss/README.md)')
+    check_pretrained(plan(recipe, tmp_path, ['baseline', 'ceiling']))
