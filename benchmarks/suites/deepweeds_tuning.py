@@ -26,6 +26,20 @@ def lighter(row, term):
     return second(row, f'weight {weight:g}', **{f'model.terms.{term}.weight': weight})
 
 
+def longer(row, epochs):
+    """Return a row that trains for so many epochs."""
+    return second(
+        row,
+        f'{epochs} epochs',
+        **{
+            'train_cfg.max_epochs': epochs,
+            'train_cfg.val_interval': epochs,
+            'param_scheduler.1.end': epochs,
+            'param_scheduler.1.T_max': epochs - 1,
+        },
+    )
+
+
 rates = {
     f'{name}_2': second(
         _base_.rows[name], 'learning rate 0.001', **{'optim_wrapper.optimizer.lr': 0.001}
@@ -49,7 +63,10 @@ isrd = dict(
     isrd_layer4=second(_base_.rows.isrd, 'at layer4', **{'model.isrd.tap': 'backbone.layer4'}),
     ours_isrd_5=second(_base_.rows.ours, 'weight 5', **{'model.isrd.weight': 5.0}),
 )
-rows = {**rates, **trials, **isrd}
+lengths = {
+    f'{name}_30': longer(_base_.rows[name], 30) for name in ('baseline', 'kd', 'tas', 'ours')
+}
+rows = {**rates, **trials, **isrd, **lengths}
 parts = [
     dict(
         title='MobileNetV2, 128×128 → 32×32',
@@ -69,5 +86,10 @@ parts = [
         title='ISRD: MobileNetV2, 128×128 → 32×32',
         recipe='../../configs/mobilenet_v2/efficientnet-lite2-mobilenet-v2_deepweeds_k4',
         rows=['baseline', 'isrd', 'isrd_2', 'tas', 'ours', *isrd],
+    ),
+    dict(
+        title='Three times as long: MobileNetV2, 128×128 → 32×32',
+        recipe='../../configs/mobilenet_v2/efficientnet-lite2-mobilenet-v2_deepweeds_k4',
+        rows=['ceiling', 'baseline', 'kd', 'tas', 'ours', *lengths],
     ),
 ]

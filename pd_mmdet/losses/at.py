@@ -32,9 +32,18 @@ class ATLoss(FeatureLoss):
 
         Returns:
             Tensor: Scalar in [0, 2 / cells].
+
+        Raises:
+            ValueError: One of the maps has one cell, so that the loss is always 0.
         """
         height, width = map(min, student.shape[2:], teacher.shape[2:])
         size = height, width
+        if size == (1, 1):
+            raise ValueError(
+                'ATLoss compares where maps are active, but student and teacher have '
+                f'{_cells(student)} and {_cells(teacher)} cells here, and one cell is always as '
+                'active as itself: tap earlier modules, with 2x2 cells or more'
+            )
         return F.mse_loss(self._attention(student, size), self._attention(teacher.detach(), size))
 
     def _attention(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
@@ -44,3 +53,8 @@ class ATLoss(FeatureLoss):
         if attention.shape[1:] != size:
             attention = F.adaptive_avg_pool2d(attention, size)
         return F.normalize(attention.flatten(1))
+
+
+def _cells(feature: Tensor) -> str:
+    """Return the size of a feature for a message: height, then width."""
+    return 'x'.join(map(str, feature.shape[2:]))

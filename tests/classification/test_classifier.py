@@ -87,18 +87,20 @@ def test_dkd_knows_the_labels_and_counts_the_iterations(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('tap', 'wise_tap', 'cells'),
+    ('tap', 'wise_tap'),
     [
-        ('backbone.layer4', 'backbone.layer4', 2),  # 2 × 2 cells, and 4 × 4
-        ('backbone.layer3', 'backbone.layer4', 4),
-        ('neck', 'neck', 1),
+        ('backbone.layer4', 'backbone.layer4'),  # 2 × 2 cells, and 4 × 4
+        ('backbone.layer3', 'backbone.layer4'),
+        ('neck', 'neck'),  # one cell
     ],
 )
 @pytest.mark.parametrize('loss', ['torch.nn.MSELoss', 'ATLoss', 'SPLoss', 'ICKDLoss'])
-def test_features_of_any_grid_are_compared(tmp_path, tap, wise_tap, cells, loss):
+def test_features_of_any_grid_are_compared(tmp_path, tap, wise_tap, loss):
+    if tap == 'neck' and loss == 'ATLoss':
+        pytest.skip('it refuses maps of one cell: tests/losses/test_at.py')
     model = distilled(tmp_path, terms=dict(f=feature(tap, wise_tap, dict(type=loss))))
     (logged,) = train(model, [batch()])
-    assert logged['distill_f_loss'] > 0 or (cells == 1 and loss == 'ATLoss')
+    assert logged['distill_f_loss'] > 0
     adapts = loss not in ('ATLoss', 'SPLoss')
     assert isinstance(model.distill['f'].adapters[0], nn.Conv2d) == adapts
 

@@ -71,10 +71,17 @@ def test_gradient_reaches_the_student_only(features):
     assert teacher.grad is None
 
 
-@pytest.mark.parametrize('shape', [(2, 3, 4, 5), (1, 3, 1, 1)])
+@pytest.mark.parametrize('shape', [(2, 3, 4, 5), (1, 3, 1, 2)])
 def test_silent_features_give_finite_values_and_gradients(shape):
     student = torch.zeros(shape, requires_grad=True)
     loss = ATLoss()(student, torch.randn(shape))
     loss.backward()
     assert loss.isfinite()
     assert student.grad.isfinite().all()
+
+
+def test_one_cell_is_refused(features):
+    _, teacher = features
+    message = 'student and teacher have 1x1 and 4x5 cells .*: tap earlier modules'
+    with pytest.raises(ValueError, match=message):
+        ATLoss()(torch.randn(2, 3, 1, 1), teacher)

@@ -21,8 +21,8 @@ def logits(weight, loss, **options):
     )
 
 
-def features(weight, loss):
-    return dict(student='backbone', teacher='backbone', loss=dict(type=loss), weight=weight)
+def features(weight, loss, student='backbone', teacher='backbone'):
+    return dict(student=student, teacher=teacher, loss=dict(type=loss), weight=weight)
 
 
 def knobs(k):
@@ -46,6 +46,8 @@ def knobs(k):
 
 
 kd = logits(0.9, 'KDLoss')
+# At stride 8: at the end of the student's backbone a small image has one cell, and no attention.
+at = features(1000.0, 'ATLoss', 'backbone.layer3', 'backbone.timm_model.blocks.2')
 
 rows = dict(
     # All seeds share one teacher, as a user has one teacher.
@@ -60,7 +62,7 @@ rows = dict(
     ),
     kd=one_stage('KD', student_weight=0.1, kd=kd),
     dkd=one_stage('DKD', dkd=logits(1.0, 'DKDLoss', alpha=1.0, beta=8.0, warmup=200)),
-    at=one_stage('AT', at=features(1000.0, 'ATLoss')),
+    at=one_stage('AT', at=at),
     sp=one_stage('SP', sp=features(3000.0, 'SPLoss')),
     ickd=one_stage('ICKD', ickd=features(2.5, 'ICKDLoss')),
     isrd=one_stage('ISRD alone', isrd=True),
