@@ -142,6 +142,8 @@ class AFPDistiller(Distiller):
             (output.stage, torch.cat([output.rois[:, :1], output.rois[:, 1:] * scale], 1))
             for output in student
         ]
+        if self.teacher.dtype:  # RoIAlign has no bfloat16 on a CPU
+            feats = [feat.float() for feat in feats]
         return run_roi_head(self.teacher.model.roi_head, feats, rois)
 
     def forward_to_outputs(self, model: nn.Module, inputs: Tensor, paths: set[str]) -> None:

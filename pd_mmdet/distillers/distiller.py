@@ -43,7 +43,7 @@ class Distiller(Mixin):
         student: Config of the student, an ordinary model.
         ratio: Side length of ``hr`` over that of ``lr``, see :func:`parse_ratio`; 1 if they have
             equal sizes. It is ratio / enlarge of :class:`LowResolution`.
-        teacher: ``dict(cfg=…, checkpoint=…, view=…)``, see :class:`Teacher`.
+        teacher: ``dict(cfg=…, checkpoint=…, view=…, dtype=…)``, see :class:`Teacher`.
         view: View that the student reads, ``'lr'`` or ``'hr'``.
         terms: Name → ``dict(student=tap, teacher=tap, loss=dict(type=…), weight=…)``. None as the
             value removes a term of a base config.
@@ -118,10 +118,11 @@ class Distiller(Mixin):
         Returns:
             The teacher, and the error if its config file is missing: only training raises it.
         """
-        if teacher and ('cfg' not in teacher or {*teacher} - {'cfg', 'checkpoint', 'view'}):
+        known = {'cfg', 'checkpoint', 'view', 'dtype'}
+        if teacher and ('cfg' not in teacher or {*teacher} - known):
             raise ValueError(
                 f'teacher={teacher}: write teacher=dict(cfg=model or file, checkpoint=file'
-                "[, view='hr'])"
+                "[, view='hr'][, dtype='bfloat16'])"
             )
         if teacher and isinstance(teacher['cfg'], dict):
             teacher = {**teacher, 'cfg': with_preprocessor(teacher['cfg'], data_preprocessor)}
@@ -245,7 +246,8 @@ class Distiller(Mixin):
             paths: Paths of tapped modules of the teacher.
             student: Path of a tapped module -> its output in the student.
         """
-        with self.taps(self.teacher.model, paths, 'teacher', stop=True) as tapped:
+        tapping = self.taps(self.teacher.model, paths, 'teacher', stop=True)
+        with self.teacher.autocast(inputs.device.type), tapping as tapped:
             self.forward_to_outputs(self.teacher.model, inputs, paths)
         return tapped.outputs
 

@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.runner import set_random_seed
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from pd_mmdet.distillers.terms.base import StepOutputs, TermProbe
 from pd_mmdet.distillers.terms.feature import FeatureTerm
 from pd_mmdet.distillers.terms.logits import LogitTerm
+from tests.helpers import two_stage
 from tests.helpers.tiny import BOX, CLS, PKD, batch, build, distiller, retinanet, save
 
 NECKS = dict(student='neck', teacher='neck', weight=1.0)
@@ -143,3 +146,48 @@ def test_a_loss_of_logits_is_given_float32(loss):
     assert found.dtype == torch.float32
     wanted = [each.float() for each in logits] + [labels] * term.with_labels
     assert found == term.loss(*wanted)
+
+
+def test_a_teacher_alone_in_lower_precision_teaches_the_same(tmp_path):
+    weights = retinanet(first=8, channels=16)
+    file = save(weights, tmp_path / 'teacher.pth')
+    seen = {}
+
+    def see(side: str, module: nn.Module, args: tuple, output: tuple[Tensor, ...]) -> None:
+        seen[side] = output[0].dtype
+
+    found = []
+    for dtype in (None, 'bfloat16'):
+        set_random_seed(0)
+        teacher = dict(cfg=weights, checkpoint=file, dtype=dtype)
+        model = build(distiller(teacher=teacher, terms=TERMS, isrd=dict(weight=1.0)))
+        model.init_weights()
+        model.neck.register_forward_hook(partial(see, 'student'))
+        model.teacher.model.neck.register_forward_hook(partial(see, 'teacher'))
+        found.append(model.train().train_step(batch(), wrapped(model, False, 'cpu')))
+        assert seen == dict(student=torch.float32, teacher=getattr(torch, dtype or 'float32'))
+    full, lower = found
+    for name, value in full.items():
+        assert lower[name].item() == pytest.approx(value.item(), rel=0.05), name
+
+
+def test_a_two_stage_teacher_in_lower_precision_teaches_the_same():
+    """RoIAlign gets float32: on a CPU it has no bfloat16."""
+    student = two_stage.detector()
+    found = []
+    for dtype in (None, 'bfloat16'):
+        set_random_seed(0)
+        teacher = dict(cfg=two_stage.assistant(student, 2), dtype=dtype)
+        model = build(distiller(student, teacher=teacher, terms=two_stage.TERMS))
+        found.append(model.train().train_step(batch(), wrapped(model, False, 'cpu')))
+    full, lower = found
+    for name, value in full.items():
+        assert lower[name].item() == pytest.approx(value.item(), rel=0.05), name
+
+
+def test_an_unknown_dtype_is_refused(tmp_path):
+    teacher = retinanet(first=8, channels=16)
+    teacher = dict(cfg=teacher, checkpoint=save(teacher, tmp_path / 'teacher.pth'), dtype='fp16')
+    message = "teacher.dtype='fp16': must be None or one of bfloat16, float16"
+    with pytest.raises(ValueError, match=message):
+        build(distiller(teacher=teacher))
