@@ -6,7 +6,8 @@ All times are medians of interleaved repetitions on real batches, in one run:
 - (b) the forward pass of the teacher up to the last tap, by direct calls of its modules; its RoI
   head runs on the RoIs that the student has sampled;
 - (c) the training step of the distiller;
-- (d) the same in the memory format of ``ChannelsLastHook``.
+- (d) the same in the memory format of ``ChannelsLastHook``;
+- (e) the same as (d), with the teacher alone in bfloat16 (``teacher.dtype``).
 
 The overhead is c/(a+b); it cannot be below 1. The config's default_scope decides between detectors
 and classifiers. This also measures the time to load an item with both views, over the time to load
@@ -42,6 +43,7 @@ from mmengine.runner import Runner, autocast
 
 import pd_mmdet
 from pd_mmdet.checkpoint import load_data
+from pd_mmdet.distillers.distiller import Distiller
 from pd_mmdet.distillers.roi_head_taps import ROI_TAP, DetTaps, run_roi_head
 from pd_mmdet.distillers.teacher import plain_model_cfg, student_part
 from pd_mmdet.distillers.terms.base import TeacherTerm
@@ -170,7 +172,9 @@ def time_steps(cfg: Config, batches: list[dict], args: argparse.Namespace) -> di
         model: optimiser(model, cfg, args.amp) for model in (student, distiller, channels_last)
     }
 
-    def step(model: BaseModel, batch: dict) -> None:
+    def step(model: BaseModel, batch: dict, teacher_dtype: str | None = None) -> None:
+        if isinstance(model, Distiller):
+            model.teacher.dtype = teacher_dtype
         model.train_step(batch, wrappers[model])
 
     @torch.no_grad()
@@ -191,6 +195,7 @@ def time_steps(cfg: Config, batches: list[dict], args: argparse.Namespace) -> di
         b=lambda number: infer(*teacher_inputs[number % len(teacher_inputs)]),
         c=lambda number: step(distiller, batch(number)),
         d=lambda number: step(channels_last, batch(number)),
+        e=lambda number: step(channels_last, batch(number), 'bfloat16'),
     )
     numbers = medians(calls, args.steps, args.device)
     if args.device == 'cuda':
@@ -259,13 +264,16 @@ def main() -> None:
     numbers = time_steps(cfg, batches, args)
     numbers['overhead'] = numbers['c'] / (numbers['a'] + numbers['b'])
     numbers['channels_last'] = numbers['d'] / numbers['c']
+    numbers['teacher_bfloat16'] = numbers['e'] / numbers['d']
     numbers |= time_pipelines(cfg)
     numbers['pipelines'] = numbers['paired'] / numbers['plain']
     print(f'a, training step of the student alone: {1e3 * numbers["a"]:.2f} ms')
     print(f'b, forward pass of the teacher:        {1e3 * numbers["b"]:.2f} ms')
     print(f'c, training step of the distiller:     {1e3 * numbers["c"]:.2f} ms')
     print(f'd, the same in channels_last:          {1e3 * numbers["d"]:.2f} ms')
+    print(f'e, d with the teacher in bfloat16:     {1e3 * numbers["e"]:.2f} ms')
     print(f'channels_last d/c = {numbers["channels_last"]:.2f}')
+    print(f'teacher in bfloat16 e/d = {numbers["teacher_bfloat16"]:.2f}')
     if args.device == 'cuda':
         print(f'memory of a and c: {numbers["memory_a"]:.0f} MB, {numbers["memory_c"]:.0f} MB')
     print(f'paired pipeline / plain pipeline = {numbers["pipelines"]:.2f}')

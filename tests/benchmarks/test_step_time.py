@@ -17,3 +17,4 @@ def test_prints_and_writes_ratios_of_one_run(glyphs, tmp_path, monkeypatch):
     assert numbers['overhead'] == pytest.approx(numbers['c'] / (numbers['a'] + numbers['b']))
     assert f'overhead c/(a+b) = {numbers["overhead"]:.2f}' in ended.stdout
     assert f'channels_last d/c = {numbers["d"] / numbers["c"]:.2f}' in ended.stdout
+    assert f'teacher in bfloat16 e/d = {numbers["e"] / numbers["d"]:.2f}' in ended.stdout
