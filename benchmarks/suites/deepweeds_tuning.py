@@ -44,7 +44,7 @@ rates = {
     f'{name}_2': second(
         _base_.rows[name], 'learning rate 0.001', **{'optim_wrapper.optimizer.lr': 0.001}
     )
-    for name in ('ceiling', 'baseline')
+    for name in ('teacher', 'ceiling', 'baseline')
 }
 trials = dict(
     kd_2=labels(_base_.rows.kd),
