@@ -6,7 +6,9 @@ title = 'DeepWeeds'
 seeds = [1, 2, 3]
 
 
-better = {  # than the first trial on the validation images: the suite deepweeds_tuning
+# Better than the first trial on the validation images (the suite deepweeds_tuning); ISRD's weight
+# was tried alone.
+better = {
     'dkd': {'model.terms.dkd.weight': 0.1},
     'sp': {'model.terms.sp.weight': 300.0},
     **{row: {'model.isrd.weight': 10.0} for row in ('isrd', 'kd_isrd', 'ours')},

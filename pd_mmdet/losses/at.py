@@ -41,8 +41,8 @@ class ATLoss(FeatureLoss):
         if size == (1, 1):
             raise ValueError(
                 'ATLoss compares where maps are active, but student and teacher have '
-                f'{_cells(student)} and {_cells(teacher)} cells here, and one cell is always as '
-                'active as itself: tap earlier modules, with 2x2 cells or more'
+                f'{_cells(student)} and {_cells(teacher)} cells here, and with one cell '
+                'the loss is always 0: tap earlier modules, with 2x2 cells or more'
             )
         return F.mse_loss(self._attention(student, size), self._attention(teacher.detach(), size))
 

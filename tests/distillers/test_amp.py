@@ -181,6 +181,7 @@ def test_a_two_stage_teacher_in_lower_precision_teaches_the_same():
         model = build(distiller(student, teacher=teacher, terms=two_stage.TERMS))
         found.append(model.train().train_step(batch(), wrapped(model, False, 'cpu')))
     full, lower = found
+    assert lower['distill_rpn_cls_loss'] != full['distill_rpn_cls_loss']
     for name, value in full.items():
         assert lower[name].item() == pytest.approx(value.item(), rel=0.05), name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -70,14 +70,14 @@ def _check(stage: Stage, option: str, cfg: dict) -> None:
         with _silence():
             network = task.models.build(copy.deepcopy(cfg))
             network.init_weights()
-        pretrained = dict(item for one in _files(cfg) for item in _tensors(load_data(one)))
+        pretrained = [item for one in _files(cfg) for item in _tensors(load_data(one))]
     except (OSError, ValueError) as error:
         raise ValueError(f'{stage.file}: {option}.init_cfg: {error}') from None
-    missing = _not_from(pretrained.values(), network)
+    missing = _not_from((tensor for _, tensor in pretrained), network)
     total = sum(weight.numel() for weight in network.parameters())
     share = 1 - sum(missing.values()) / total
     if share < LEAST:
-        unknown = next((name for name in pretrained if name not in network.state_dict()), 'none')
+        unknown = next((name for name, _ in pretrained if name not in network.state_dict()), 'none')
         raise ValueError(
             f'{stage.file}: {option}.init_cfg: {file} has {share:.0%} of the weights of '
             f'{cfg["type"]}, and the others would be random. It must be a file for this type of '
@@ -107,7 +107,7 @@ def _tensors(checkpoint: Any, name: str = '') -> Iterator[tuple[str, torch.Tenso
             yield from _tensors(inner, str(key))
 
 
-def _not_from(pretrained: Any, network: nn.Module) -> dict[str, int]:
+def _not_from(pretrained: Iterable[torch.Tensor], network: nn.Module) -> dict[str, int]:
     """Return the parameters that have no tensor's values: name → number of values.
 
     Values are compared, not names, since some networks translate the names of their files.

@@ -46,6 +46,13 @@ def test_weights_within_a_detector_are_found_by_their_prefix(recipe, weights, tm
     check_pretrained([student(recipe, tmp_path, 'MobileNetV2', **options)])
 
 
+def test_a_file_with_a_second_set_of_weights_is_accepted(recipe, weights, tmp_path):
+    checkpoint = torch.load(weights, weights_only=True)
+    other = {name: torch.zeros_like(one) for name, one in checkpoint['state_dict'].items()}
+    torch.save(dict(checkpoint, ema_state_dict=other), weights)
+    check_pretrained([student(recipe, tmp_path, 'MobileNetV2', checkpoint=str(weights))])
+
+
 def test_weights_for_another_librarys_names_are_refused(recipe, weights, tmp_path):
     """Both libraries have a MobileNetV2 with tensors of the same shapes and other names."""
     stage = student(recipe, tmp_path, 'mmpretrain.MobileNetV2', checkpoint=str(weights))
