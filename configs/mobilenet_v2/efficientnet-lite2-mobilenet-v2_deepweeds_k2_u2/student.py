@@ -12,7 +12,7 @@ model = dict(
     terms=dict(
         kd=dict(student='head', teacher='head', loss=dict(type='KDLoss', T=4.0), weight=0.9)
     ),
-    isrd=dict(weight=2.0),
+    isrd=dict(weight=10.0),
 )
 low_resolution = dict(type='LowResolution', ratio=2, enlarge=2)
 train_pipeline = [*_base_.train_pipeline[:-2], low_resolution, dict(type='PackPairedInputs')]

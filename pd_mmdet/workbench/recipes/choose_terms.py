@@ -49,17 +49,12 @@ def isrd_options(weight: float, data_preprocessor: dict | None) -> list[dict[str
     """List options of ISRD, in the order in which they are tried: first the default tap.
 
     Args:
-        weight: Weight for grey levels that are divided by ``STD``.
+        weight: Weight for grey levels that are divided by ``STD``; what is given has one digit.
         data_preprocessor: Config of the student's data preprocessor.
     """
     std = (data_preprocessor or {}).get('std') or [1.0]
-    weight = rounded(weight / STD * sum(std) / len(std))
+    weight = float(f'{weight / STD * sum(std) / len(std):.1g}')
     return [dict(weight=weight), *(dict(weight=weight, tap=stem) for stem in STEMS)]
-
-
-def rounded(weight: float) -> float:
-    """Round a weight to one digit."""
-    return float(f'{weight:.1g}')
 
 
 def choose(

@@ -13,7 +13,7 @@ from ..config_text import Changed, Code, Remark
 from ..stages.checkpoints import expected_checkpoint
 from ..stages.stage import VARIABLES
 from ..tasks import Task
-from .choose_terms import Choice, rounded
+from .choose_terms import Choice
 from .pipelines import Pipelines, derived, with_views
 from .plain_config import PlainConfig
 
@@ -308,7 +308,7 @@ def _student_weight(source: Source, chosen: Choice) -> dict[str, Any]:
 
 def _isrd(source: Source, chosen: Choice) -> dict[str, Any]:
     if chosen.isrd:
-        weight, usual = chosen.isrd['weight'], rounded(source.task.isrd_weight(source.view_ratio))
+        weight, usual = chosen.isrd['weight'], source.task.isrd_weight
         remark = Remark(DIVIDED_LESS if weight < usual else DIVIDED_MORE)
         return dict(**({} if weight == usual else dict(isrd_remark=remark)), isrd=chosen.isrd)
     return dict(isrd=Remark(f'isrd is left out: {chosen.reasons["isrd"]}'))

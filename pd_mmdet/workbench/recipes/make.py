@@ -188,7 +188,7 @@ def _write(recipe: Recipe) -> None:
 
     # Not that of `student`: with sub-cells, it is inside of its detector.
     preprocessor = _model(source.student).get('data_preprocessor')
-    isrd = isrd_options(task.isrd_weight(source.view_ratio), preprocessor)
+    isrd = isrd_options(task.isrd_weight, preprocessor)
     chosen = recipe.note('student', choose(second, task.same_network_terms, places, isrd))
     if not chosen.terms:
         raise ValueError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from fractions import Fraction
 
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.transforms import PackDetInputs
@@ -37,11 +36,6 @@ AP: COCO's, in points, of the last checkpoint on the validation set; – where n
 size, or where the config's metric leaves it out. Parameters and FLOPs (a multiplication and its
 addition are one) are of the deployed detector, on the first validation image. Image: width x height
 as the detector reads it."""
-
-
-def isrd_weight(ratio: Fraction) -> float:
-    """Return ISRD's weight, chosen on glyphs; it is the same for every ratio."""
-    return 0.5
 
 
 def heads(model: dict) -> list[dict]:
@@ -134,7 +128,7 @@ DETECTION = Task(
         roi_cls=_head_term('roi_head.bbox_head', 'RoIHeadClsLoss'),
         roi_box=_head_term('roi_head.bbox_head', 'RoIHeadBoxLoss'),
     ),
-    isrd_weight=isrd_weight,
+    isrd_weight=0.5,  # chosen on glyphs
     small_model=small_detector,
     heads=heads,
     one_stage_note="The teacher's levels meet those of the student that have the same cells; the "

@@ -46,7 +46,7 @@ class Task:
         same_priors_terms: Further ones for networks whose heads have as many cells.
         same_network_terms: Terms that a recipe tries between the student and its assistant.
         student_weight: Factor of the student's own losses beside these terms.
-        isrd_weight: Gives the weight of ISRD for a ratio.
+        isrd_weight: Weight of ISRD.
         small_model: Gives the changes that a model's config needs when its images become smaller
             by a ratio.
         heads: Lists the configs of a model's heads that tell classes apart.
@@ -85,7 +85,7 @@ class Task:
     fixed_size: bool
     different_network_terms: Terms
     same_network_terms: Terms
-    isrd_weight: Callable[[Fraction], float]
+    isrd_weight: float
     small_model: Callable[[dict, Fraction], dict[str, Any]]
     heads: Callable[[dict], list[dict]]
 
