@@ -169,7 +169,7 @@ def _recovered(rows: Records, between: Gap | None) -> str:
     values = known_scores(rows)
     if not learns or between is None or not between.clear or not values:
         return '–'
-    return f'{100 * between.recovered(values):.0f} %'
+    return f'{100 * between.recovered(values):.0f} %'.replace('-', '−')
 
 
 def _about(between: Gap | None, suite: Suite, score: str) -> str:
