@@ -49,8 +49,9 @@ def isrd_options(weight: float, data_preprocessor: dict | None) -> list[dict[str
     """List options of ISRD, in the order in which they are tried: first the default tap.
 
     Args:
-        weight: Weight for grey levels that are divided by ``STD``; what is given has one digit.
-        data_preprocessor: Config of the student's data preprocessor.
+        weight: Weight for grey levels that are divided by ``STD``.
+        data_preprocessor: Config of the student's data preprocessor; the weight is scaled to its
+            division, and rounded to one digit.
     """
     std = (data_preprocessor or {}).get('std') or [1.0]
     weight = float(f'{weight / STD * sum(std) / len(std):.1g}')

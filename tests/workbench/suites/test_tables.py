@@ -36,6 +36,11 @@ def test_a_row_shows_its_seeds_and_what_it_recovers():
     assert 'H − B = 20.0 AP, with B “the baseline”, the better of the two.' in table
 
 
+def test_a_row_below_the_undistilled_recovers_less_than_nothing():
+    runs = records(ceiling=[0.60, 0.60], baseline=[0.40, 0.40], ours=[0.38, 0.38])
+    assert cells(part_table(SUITE, PART, runs), 'ours')[-3] == '−10 %'
+
+
 def test_rows_that_were_not_run_are_named_below():
     table = part_table(SUITE, PART, records(ours=[0.5]))
     assert '| the pkd |' not in table
