@@ -3,7 +3,7 @@
 # files of weights (configs/atss/README.md).
 _base_ = './_base_/cls_rows.py'
 title = 'DeepWeeds'
-seeds = [1, 2, 3]
+seeds = [0, 1, 2, 3]
 
 
 # Better than the first trial on the validation images (the suite deepweeds_tuning).

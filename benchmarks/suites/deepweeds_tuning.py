@@ -1,6 +1,6 @@
-# DeepWeeds: two trials for each method at k = 4, trained on train, tested on val (never on test),
-# with a seed that the suite deepweeds does not use. All train for 10 epochs at half the suite's
-# learning rate, but where a row says otherwise; ISRD's first trial has the paper's weight.
+# DeepWeeds: two trials for each method at k = 4, trained on train, tested on val (never on test).
+# All train for 10 epochs at half the suite's learning rate, but where a row says otherwise; ISRD's
+# first trial has the paper's weight.
 _base_ = './_base_/cls_rows.py'
 title = 'DeepWeeds: two trials a method'
 seeds = [0]

@@ -198,7 +198,6 @@ def test_a_compiled_step_learns_the_same(glyphs, tmp_path):
     cfg = config(glyphs, by_epoch=False) | dict(custom_hooks=[], param_scheduler=[])
     cfg['train_cfg'] = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=9)
     cfg['train_dataloader'] |= dict(batch_size=1)  # dynamo traces the loss of every image
-    cfg['train_dataloader'] |= dict(batch_size=1)  # dynamo traces the loss of every image
     cfg['model'] |= dict(terms=dict(pkd=PKD, cls=CLS), isrd=None)
     logged = []
     for name, compiled in dict(plain=False, compiled=dict(backend='eager')).items():
