@@ -145,7 +145,9 @@ def front_tables(name: str, only_front: bool = False) -> str:
 
 
 def was_run(part: Part, records: Records) -> bool:
-    return any(of_row(records, part, name) for name in part.rows)
+    """Tell whether one of its students was run: parts may share networks on the large image."""
+    runs = [run for name in part.rows for run in of_row(records, part, name)]
+    return any(run['view'] == 'lr' for run in runs)
 
 
 def not_run() -> str:

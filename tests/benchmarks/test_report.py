@@ -67,8 +67,11 @@ def test_the_front_is_in_two_pages_and_a_picture():
 def test_what_was_not_run_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(report, 'RESULTS', tmp_path)
     assert all(f'`{suite.name}`' in report.not_run() for suite in report.all_suites())
-    run = dict(recipe='retinanet_r34-r18_bccd_k4', row='pkd', seed=1)
-    (tmp_path / 'suite_bccd_cpu.json').write_text(json.dumps(dict(suite='bccd', runs=[run])))
+    runs = [
+        dict(recipe='retinanet_r34-r18_bccd_k4', row='pkd', seed=1, view='lr'),
+        dict(recipe='retinanet_r34-r18_bccd_k2', row='teacher', seed=1, view='hr'),  # k = 4 has it
+    ]
+    (tmp_path / 'suite_bccd_cpu.json').write_text(json.dumps(dict(suite='bccd', runs=runs)))
     whole, _, parts = report.not_run().partition('of `bccd` the parts ')
     assert '`bccd`' not in whole and '`coco`' in whole
     assert parts.startswith('“RetinaNet, 320×240 → 160×120”, ')
