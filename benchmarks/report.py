@@ -39,8 +39,8 @@ from pd_mmdet.workbench.suites.figures import (
 )
 from pd_mmdet.workbench.suites.front import front_figure, front_table
 from pd_mmdet.workbench.suites.records import read_results
-from pd_mmdet.workbench.suites.suite import Part, Suite, read_suite
-from pd_mmdet.workbench.suites.tables import Records, by_set, of_row, part_table
+from pd_mmdet.workbench.suites.suite import Suite, read_suite
+from pd_mmdet.workbench.suites.tables import Records, by_set, part_table, was_run
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results'
@@ -142,12 +142,6 @@ def front_tables(name: str, only_front: bool = False) -> str:
         for device, records in results_of(name).items()
     ]
     return '\n'.join(tables) or f'{suite.title}: not run.\n'
-
-
-def was_run(part: Part, records: Records) -> bool:
-    """Tell whether one of its students was run: parts may share networks on the large image."""
-    runs = [run for name in part.rows for run in of_row(records, part, name)]
-    return any(run['view'] == 'lr' for run in runs)
 
 
 def not_run() -> str:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..stages.results import known
 from .suite import Part, Suite
-from .tables import CEILING, Records, by_set, gap, known_scores, of_row, score_name
+from .tables import CEILING, Records, by_set, gap, known_scores, of_row, score_name, was_run
 
 SIZES = dict(small='bbox_mAP_s', medium='bbox_mAP_m', large='bbox_mAP_l')
 SMALL, EDGE, OURS, LARGE = '#5c7a89', '#253237', '#e07a5f', '#a9b8bf'
@@ -18,12 +18,15 @@ DPI = 110
 
 
 def scores_figure(suite: Suite, records: Records) -> Figure:
-    """Draw the scores of all rows with results, and lines at H and B; a panel a part and set."""
+    """Draw the scores of all rows with results, and lines at H and B; a panel a part and set.
+
+    Parts without a student's result have none.
+    """
     shown = [
         (part, name, set_records)
         for part in suite.parts
         for name, set_records in by_set(records).items()
-        if _rows_with_scores(part, set_records)
+        if was_run(part, set_records) and _rows_with_scores(part, set_records)
     ]
     heights = [len(_rows_with_scores(part, set_records)) + 1 for part, _, set_records in shown]
     figure = Figure((8, 0.36 * sum(heights) + 0.6), dpi=DPI, layout='constrained')

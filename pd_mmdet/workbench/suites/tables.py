@@ -69,6 +69,12 @@ def of_row(records: Records, part: Part, name: str) -> Records:
     return sorted(found, key=lambda record: record['seed'])
 
 
+def was_run(part: Part, records: Records) -> bool:
+    """Tell whether one of its students was run: parts may share networks on the large image."""
+    runs = [run for name in part.rows for run in of_row(records, part, name)]
+    return any(run['view'] == 'lr' for run in runs)
+
+
 def score_name(records: Records) -> str:
     """Return the name of the metric that compares rows."""
     return next((SCORES[key] for key in SCORES if any(key in row for row in records)), 'AP')
@@ -127,11 +133,11 @@ def _table(suite: Suite, part: Part, records: Records) -> str:
         if runs
     ]
     missing = ', '.join(f'“{suite.rows[name].text}”' for name in results if not results[name])
-    was_run = all(any(of_row(records, part, name) for name in side) for side in ((CEILING,), FLOOR))
+    bounds = all(any(of_row(records, part, name) for name in side) for side in ((CEILING,), FLOOR))
     score = score_name(records)
     unknown = f'The {score} of H or B is not known: no recovered gap.'
     about = [
-        unknown if was_run and between is None else _about(between, suite, score),
+        unknown if bounds and between is None else _about(between, suite, score),
         *_finer_gaps(suite, part, records),
         *([f'Not run: {missing}.'] if missing else []),
     ]

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from pd_mmdet.workbench.suites.figures import scores_figure, sizes_of
@@ -23,6 +26,14 @@ def test_what_was_not_measured_is_not_drawn():
     assert [label.get_text() for label in panel.get_yticklabels()] == ['the ceiling', 'the ours']
     records = [dict(one, bbox_mAP_s=0.3, bbox_mAP_m=None, bbox_mAP_l=0.5) for one in records]
     assert sizes_of(records) == ['small', 'large']
+
+
+def test_a_part_without_a_student_has_no_panel():
+    other = replace(suite_records.PART, recipe=Path('other'))
+    suite = replace(suite_records.SUITE, parts=(other, suite_records.PART))
+    shared = [dict(run, recipe='other') for run in suite_records.records(ceiling=[0.6, 0.62])]
+    (panel,) = scores_figure(suite, [*shared, *runs()]).axes
+    assert len(panel.get_yticklabels()) == 3
 
 
 def test_a_panel_for_each_set():
